@@ -1,0 +1,1 @@
+"""The call side: lines, sessions, pipelines, tools, the call log."""

@@ -1,0 +1,163 @@
+"""What a connector may use of the agent: admit a call, then hand over its media leg.
+
+A connector knows its carrier's webhooks and sockets. It turns them into the neutral types of this
+module and never sees a pipeline, a store or the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Direction = Literal["inbound", "outbound"]
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A call a carrier announces.
+
+    Attributes:
+        carrier: Name of the carrier, such as `twilio`.
+        carrier_call_id: The carrier's own id of the call.
+        to_number: Dialled number, E.164.
+        from_number: Caller's number, E.164, or empty when withheld.
+        direction: Who called whom.
+    """
+
+    carrier: str
+    carrier_call_id: str
+    to_number: str
+    from_number: str
+    direction: Direction = "inbound"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An accepted call. `token` opens its media stream once, within `token_ttl_s` seconds."""
+
+    call_id: str
+    token: str
+    token_ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFrame:
+    """Caller audio: 8 kHz µ-law bytes; `timestamp_ms` is presentation time on the leg."""
+
+    payload: bytes
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarkPlayed:
+    """Playback reached a mark, or a `clear` flushed it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """The caller pressed a key: one of 0-9, *, #."""
+
+    digit: str
+
+
+LegEvent = MediaFrame | MarkPlayed | DigitPressed
+
+
+class MediaLeg(Protocol):
+    """One open, two-way audio path to a caller: 8 kHz µ-law in both directions.
+
+    The far side buffers what is sent and plays it in order and in real time.
+    """
+
+    def events(self) -> AsyncIterator[LegEvent]:
+        """Everything the far side sends; ends when the leg is closed by either side."""
+        ...
+
+    async def send_audio(self, payload: bytes) -> None:
+        """Queue µ-law bytes for playback. Ignored once the leg is closed."""
+        ...
+
+    async def send_mark(self, name: str) -> None:
+        """Ask for a `MarkPlayed` when everything sent so far was played."""
+        ...
+
+    async def clear(self) -> None:
+        """Drop what is queued at the far side; its pending marks come back at once."""
+        ...
+
+    async def close(self) -> None:
+        """Close the leg. The carrier then goes on with the call as `CallControl` told it."""
+        ...
+
+
+class CallControl(Protocol):
+    """What can be done to the carrier's side of one call."""
+
+    async def hang_up(self) -> None:
+        """End the call at the carrier.
+
+        Raises:
+            CarrierError: The carrier refused or did not answer in time.
+        """
+        ...
+
+    async def transfer(self, target: str) -> None:
+        """Connect the caller to `target` (E.164); the agent's part of the call ends.
+
+        Raises:
+            CarrierError: The carrier refused or did not answer in time.
+        """
+        ...
+
+
+CallOutcome = Literal["caller_hung_up", "agent_ended", "transferred", "failed"]
+
+
+class CallDesk(Protocol):
+    """The agent's front desk. One per process."""
+
+    async def admit(self, call: IncomingCall) -> Admission:
+        """Accept a call: line looked up, capacity checked, call logged, token issued.
+
+        Admitting the same carrier call again returns a fresh token for the same `call_id`.
+
+        Raises:
+            LineNotFoundError: No line has this number.
+            CapacityError: No room for another call.
+            SessionStoreError: Redis is out of reach.
+        """
+        ...
+
+    async def claim(self, token: str, carrier_call_id: str) -> str:
+        """Exchange a one-use token for its `call_id`.
+
+        Raises:
+            TokenRejectedError: Unknown, expired, used, or issued for another call.
+            SessionStoreError: Redis is out of reach.
+        """
+        ...
+
+    async def serve(self, call_id: str, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        """Run the call over its media leg until either side ends it. Never raises for the model,
+        a tool or a store: the caller hears an apology and the outcome is `failed`.
+        """
+        ...
+
+    async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
+        """The carrier reports that the call is over (it may be so before any media came)."""
+        ...
+
+    async def next_step(self, carrier: str, carrier_call_id: str) -> NextStep:
+        """What the carrier should do now that the media stream has ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """After the stream: hang up, dial a human, reconnect the agent, or say sorry and hang up."""
+
+    kind: Literal["hang_up", "dial", "reconnect", "apologise"]
+    target: str = ""

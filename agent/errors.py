@@ -1,0 +1,83 @@
+"""Errors a person or another program may see. Each carries one clear sentence and a code."""
+
+from __future__ import annotations
+
+
+class VitaError(Exception):
+    """Base of all expected errors. `code` is stable; `str(error)` says what to do.
+
+    `exit_code` is what the `vita` command returns, `http_status` what an HTTP door answers.
+    """
+
+    code = "error"
+    exit_code = 1
+    http_status = 500
+
+
+class ConfigurationError(VitaError):
+    """A setting, a file or a lines entry is wrong."""
+
+    code = "configuration"
+    exit_code = 2
+
+
+class LineNotFoundError(VitaError):
+    """A call came in for a number no line is configured for."""
+
+    code = "line_not_found"
+    http_status = 404
+
+
+class TokenRejectedError(VitaError):
+    """A stream token is unknown, expired, used, or belongs to another call."""
+
+    code = "token_rejected"
+    http_status = 403
+
+
+class CapacityError(VitaError):
+    """No room for another call right now."""
+
+    code = "at_capacity"
+    http_status = 503
+
+
+class SessionStoreError(VitaError):
+    """Redis did not answer within its budget."""
+
+    code = "session_store_unavailable"
+    http_status = 503
+
+
+class ModelUnavailableError(VitaError):
+    """No model server could be reached, or it refused the session."""
+
+    code = "model_unavailable"
+    http_status = 503
+
+
+class ToolError(VitaError):
+    """A tool could not do what was asked. The sentence is for the model and the log."""
+
+    code = "tool_failed"
+
+
+class CarrierError(VitaError):
+    """The carrier's REST interface refused or did not answer."""
+
+    code = "carrier"
+    http_status = 502
+
+
+class PortInUseError(VitaError):
+    """A server could not bind its address."""
+
+    code = "port_in_use"
+    exit_code = 3
+
+
+class BadAudioError(VitaError):
+    """An audio file cannot be read."""
+
+    code = "bad_audio"
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""Carriers: how calls reach the agent."""

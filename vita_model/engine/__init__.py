@@ -1,0 +1,1 @@
+"""Engines: the language model, and the voice model built around it."""

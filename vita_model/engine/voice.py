@@ -1,0 +1,214 @@
+"""The one interface between the Realtime server and a model that hears and speaks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+"""Mono audio, float32 in [-1, 1]."""
+
+Marker = Literal["query", "typed", "noise"]
+"""VITA's state token: ☞ spoken query, ☜ typed query, ☟ noise or not addressed to the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the listener made of one utterance.
+
+    Attributes:
+        transcript: The caller's words; empty when no word was heard.
+        features: Opaque rows for the language model, `[positions, width]`; belongs to the model.
+        seconds: Length of the utterance.
+    """
+
+    transcript: str
+    features: Any
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool the caller's business offers. `parameters` is a JSON schema of an object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpeech:
+    """A spoken turn of the caller."""
+
+    heard: Heard
+
+
+@dataclass(frozen=True, slots=True)
+class UserText:
+    """A typed turn, or a turn known only by its text (replayed history)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserImage:
+    """One picture shown with the turn that follows. `data` is an encoded JPEG or PNG."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SystemText:
+    """An instruction given in mid-conversation."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantText:
+    """What the agent said, cut to what was heard."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool call the agent made. `arguments` is a JSON string."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """The answer to a tool call, as text (JSON by custom)."""
+
+    call_id: str
+    output: str
+
+
+Entry = UserSpeech | UserText | UserImage | SystemText | AssistantText | ToolCall | ToolOutput
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything one reply depends on.
+
+    The model keeps its own cache per session and finds the longest shared prefix itself, so a
+    caller never speaks of caches: truncating or deleting an entry is enough.
+    """
+
+    session_id: str
+    instructions: str
+    tools: Sequence[ToolSpec]
+    entries: Sequence[Entry]
+    speak: bool = True
+    max_tokens: int = 400
+    tool_choice: str = "auto"
+    voice: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """First event of every reply: the state token and its probabilities."""
+
+    marker: Marker
+    probabilities: Mapping[Marker, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A further piece of the spoken answer."""
+
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A further piece of speech at `VoiceModel.output_rate`.
+
+    Attributes:
+        samples: Mono float32.
+        text_end: Number of characters of the answer's text spoken when this piece ends.
+    """
+
+    samples: Samples
+    text_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A complete tool call. `arguments` is a JSON string."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Last event of every reply that was not cancelled."""
+
+    reason: Literal["stop", "length"]
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+ReplyEvent = State | Text | Audio | Call | Done
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a host must tell about the weights it serves."""
+
+    name: str
+    licence: str
+    licence_note: str
+    parameters: int
+
+
+class VoiceModel(Protocol):
+    """A model that hears and speaks. One instance serves all sessions of a process.
+
+    Heavy work runs in the model's own threads: no method blocks the event loop.
+    """
+
+    input_rate: int
+    """Samples per second `hear` expects (16,000)."""
+    output_rate: int
+    """Samples per second of `Audio` pieces (24,000)."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Name, size and licence of the weights."""
+        ...
+
+    async def hear(self, samples: Samples) -> Heard:
+        """Encode one utterance (0.1 s to 60 s at `input_rate`)."""
+        ...
+
+    async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
+        """Compute the prompt of a session ahead of its first turn. Optional, only saves time."""
+        ...
+
+    def reply(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        """Stream one reply: `State`, then `Text`/`Audio`/`Call` as they come, then `Done`.
+
+        After a noise state nothing but `Done` follows. Closing the iterator (`aclose`) or
+        cancelling its task stops the computation within one step.
+        """
+        ...
+
+    async def forget(self, session_id: str) -> None:
+        """Drop what is kept for a session. Unknown sessions are ignored."""
+        ...
+
+    async def close(self) -> None:
+        """Stop all threads. The model cannot be used afterwards."""
+        ...
