@@ -205,6 +205,10 @@ class VoiceModel(Protocol):
         """
         ...
 
+    def say(self, text: str, voice: str = "default") -> AsyncIterator[ReplyEvent]:
+        """Speak a given text: `Text` and `Audio` pieces, then `Done`. Cancelled like `reply`."""
+        ...
+
     async def forget(self, session_id: str) -> None:
         """Drop what is kept for a session. Unknown sessions are ignored."""
         ...

@@ -1,0 +1,1 @@
+"""Calls and lines: what a call is, which line it came in on, how it is admitted."""

@@ -1,0 +1,78 @@
+"""What one call carries with it: its line, its journal, its tools, its intents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from agent.api import Direction
+from agent.calls.line import Line
+
+
+class Journal(Protocol):
+    """Append-only record of one call. Never waits for the database; safe to call anywhere."""
+
+    def record(self, kind: str, payload: Mapping[str, Any], *, durable: bool = False) -> int:
+        """Append an event and return its sequence number.
+
+        Args:
+            kind: One of `agent.transcripts.events.KINDS`, such as `utterance` or `tool_result`.
+            payload: JSON-ready values; personal data under keys starting with `pii_`.
+            durable: Flush to disk before returning (tool intents and results).
+        """
+        ...
+
+
+class ToolBox(Protocol):
+    """The tools this call may use."""
+
+    def specs(self) -> list[dict[str, Any]]:
+        """Tool definitions in the Realtime protocol's form (`type`, `name`, `parameters`…)."""
+        ...
+
+    async def run(self, name: str, arguments: str, tool_call_id: str) -> str:
+        """Run a tool and return its answer as JSON text. Never raises: a bad name, bad arguments,
+        a time-out or a crash become an `{"error": …}` answer the model can speak about.
+        Intent and result are journalled.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class CallIntents:
+    """What tools asked to happen once the agent has finished speaking."""
+
+    hang_up: bool = False
+    transfer_to: str = ""
+    reason: str = ""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def ask_hang_up(self, reason: str) -> None:
+        """End the call after the current reply was heard."""
+        self.hang_up = True
+        self.reason = reason
+        self.changed.set()
+
+    def ask_transfer(self, target: str, reason: str) -> None:
+        """Hand the caller over after the current reply was heard."""
+        self.transfer_to = target
+        self.reason = reason
+        self.changed.set()
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """Everything the pipeline of one call needs, and nothing else."""
+
+    call_id: str
+    line: Line
+    direction: Direction
+    caller_number: str
+    journal: Journal
+    tools: ToolBox
+    intents: CallIntents
+    recording_path: Path | None
+    """Where the stereo recording goes; None when the line does not record."""
