@@ -1,0 +1,1 @@
+"""What was said and done in a call, and how much of it was heard."""

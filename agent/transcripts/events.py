@@ -1,0 +1,147 @@
+"""The kinds of events a call journal holds, each with the shape of its payload.
+
+Times named `_ms` count from the start of the call's media leg. Keys that start with `pii_` hold
+personal data. Payloads are JSON-ready; a kind may gain optional keys, never lose one.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class CallAdmitted(TypedDict):
+    """A connector announced the call and it was accepted."""
+
+    carrier: str
+    carrier_call_id: str
+    direction: Literal["inbound", "outbound"]
+    to: str
+    pii_from: str
+    line_version: str
+    line: dict[str, Any]
+
+
+class CallState(TypedDict):
+    """The call moved to another state; `epoch` and `rank` order competing writers."""
+
+    state: Literal["admitted", "connected", "in_progress", "transferring", "ended"]
+    epoch: int
+    rank: int
+    attempt: NotRequired[int]
+    reason: NotRequired[str]
+
+
+class CarrierReport(TypedDict):
+    """The carrier reported the end of the call."""
+
+    reason: str
+
+
+class Utterance(TypedDict):
+    """One stretch of speech. `pii_heard` is the part of an agent's reply that was played."""
+
+    role: Literal["caller", "agent"]
+    pii_text: str
+    start_ms: int
+    end_ms: int
+    pii_heard: NotRequired[str]
+    interrupted: NotRequired[bool]
+
+
+class Turn(TypedDict):
+    """One answered turn. `latency_ms` runs from the caller's last sound to the first reply byte."""
+
+    latency_ms: int
+    metadata: NotRequired[dict[str, str]]
+
+
+class Interruption(TypedDict):
+    """The caller spoke over a reply and it was cut."""
+
+    at_ms: int
+    heard_ms: int
+
+
+class Noise(TypedDict):
+    """The model decided that a sound was not addressed to it."""
+
+    at_ms: int
+    metadata: NotRequired[dict[str, str]]
+
+
+class Digit(TypedDict):
+    """The caller pressed a key."""
+
+    pii_digit: str
+    at_ms: NotRequired[int]
+
+
+class ToolIntent(TypedDict):
+    """A tool is about to run. Flushed to disk before it does."""
+
+    tool_call_id: str
+    tool: str
+    pii_arguments: str
+    idempotency_key: str
+
+
+class ToolResult(TypedDict):
+    """A tool has ended; `pii_result` is the JSON text the model gets."""
+
+    tool_call_id: str
+    tool: str
+    status: Literal["ok", "refused", "failed", "timed_out", "cancelled"]
+    pii_result: str
+    duration_ms: int
+
+
+class Transfer(TypedDict):
+    """The caller is being handed over to a person."""
+
+    target: str
+    reason: str
+
+
+class Recording(TypedDict):
+    """A recording was closed."""
+
+    path: str
+    sha256: str
+    bytes: int
+    duration_ms: int
+
+
+class ModelLink(TypedDict):
+    """The connection to the model server changed."""
+
+    state: Literal["connected", "lost", "resumed", "gone"]
+    detail: NotRequired[str]
+
+
+class Fault(TypedDict):
+    """Something went wrong that a person may want to look at."""
+
+    code: str
+    message: str
+
+
+KINDS = MappingProxyType(
+    {
+        "call_admitted": CallAdmitted,
+        "call_state": CallState,
+        "carrier_report": CarrierReport,
+        "utterance": Utterance,
+        "turn": Turn,
+        "interruption": Interruption,
+        "noise": Noise,
+        "digit": Digit,
+        "tool_intent": ToolIntent,
+        "tool_result": ToolResult,
+        "transfer": Transfer,
+        "recording": Recording,
+        "model_link": ModelLink,
+        "fault": Fault,
+    }
+)
+"""Every kind a journal accepts, with its payload's shape."""
