@@ -31,7 +31,8 @@ def _encoding_table() -> NDArray[np.uint8]:
     exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
     mantissa = (magnitude >> (exponent + 3)) & 0x0F
     sign = np.where(sample < 0, 0x80, 0)
-    return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
+    code: NDArray[np.int32] = sign | (exponent << 4) | mantissa
+    return (code ^ 0xFF).astype(np.uint8)
 
 
 _DECODE = _decoding_table()

@@ -1,1 +1,1 @@
-"""Carriers: how calls reach the agent."""
+"""The doors callers come in by: carriers and, beside them, a carrier's local twin."""

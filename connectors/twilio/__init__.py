@@ -1,0 +1,1 @@
+"""Twilio: voice webhooks, media streams, call control by REST."""

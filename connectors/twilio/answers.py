@@ -1,0 +1,63 @@
+"""The documents we answer webhooks with."""
+
+from __future__ import annotations
+
+from twilio.twiml.voice_response import (  # type: ignore[import-untyped]
+    Connect,
+    Dial,
+    VoiceResponse,
+)
+
+from connectors.twilio.config import AFTER_PATH, TwilioConfig
+
+TOKEN_PARAMETER = "token"  # noqa: S105 - the name of a field, not a secret
+
+NOT_IN_SERVICE = "The number you have called is not in service. Goodbye."
+ALL_BUSY = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
+SORRY = "Sorry, we have a technical problem. Please call again in a few minutes. Goodbye."
+NOBODY_THERE = "Sorry, nobody could take your call."
+
+RING_TIME_S = 25
+"""How long a human's phone rings before the caller comes back to the agent."""
+
+
+def connect_agent(config: TwilioConfig, token: str, first_say: str = "") -> str:
+    """Open a media stream to the agent; whatever ends it, Twilio asks our resume URL."""
+    answer = VoiceResponse()
+    if first_say:
+        answer.say(first_say)
+    connect = Connect(action=config.url(AFTER_PATH), method="POST")
+    connect.stream(url=config.media_url).parameter(name=TOKEN_PARAMETER, value=token)
+    answer.append(connect)
+    answer.redirect(config.url(AFTER_PATH), method="POST")
+    return str(answer)
+
+
+def dial(config: TwilioConfig, target: str) -> str:
+    """Connect the caller to a human; the resume URL learns how it went."""
+    answer = VoiceResponse()
+    answer.append(
+        Dial(
+            target,
+            action=config.url(AFTER_PATH),
+            method="POST",
+            timeout=RING_TIME_S,
+            answer_on_bridge=True,
+        )
+    )
+    return str(answer)
+
+
+def say_and_hang_up(text: str) -> str:
+    """One sentence, then the end of the call."""
+    answer = VoiceResponse()
+    answer.say(text)
+    answer.hangup()
+    return str(answer)
+
+
+def hang_up() -> str:
+    """End the call."""
+    answer = VoiceResponse()
+    answer.hangup()
+    return str(answer)

@@ -1,0 +1,55 @@
+"""Twilio as a `Carrier`: its routes and its call control in one hand."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.websockets import WebSocket
+
+from agent.api import CallControl, CallDesk
+from connectors.twilio.call_control import TwilioCallControl, TwilioRest
+from connectors.twilio.config import (
+    AFTER_PATH,
+    MEDIA_PATH,
+    STATUS_PATH,
+    VOICE_PATH,
+    TwilioConfig,
+)
+from connectors.twilio.signature import SignatureCheck
+from connectors.twilio.socket import MediaDoor
+from connectors.twilio.webhook import CARRIER, Webhooks
+
+
+class TwilioCarrier:
+    """One Twilio account in front of the desk. Implements `connectors.carrier.Carrier`."""
+
+    name = CARRIER
+
+    def __init__(self, desk: CallDesk, config: TwilioConfig) -> None:
+        signatures = SignatureCheck(config)
+        self._config = config
+        self._rest = TwilioRest(config)
+        self._webhooks = Webhooks(desk, config, signatures)
+        self._door = MediaDoor(desk, config, signatures)
+
+    def router(self) -> APIRouter:
+        """The three webhooks and the media socket."""
+        router = APIRouter(include_in_schema=False)
+        router.add_route(VOICE_PATH, self._webhooks.voice, methods=["POST"])
+        router.add_route(AFTER_PATH, self._webhooks.after, methods=["POST"])
+        router.add_route(STATUS_PATH, self._webhooks.status, methods=["POST"])
+        router.add_websocket_route(MEDIA_PATH, self._media)
+        return router
+
+    def control(self, carrier_call_id: str) -> CallControl:
+        """Control over the call with this SID."""
+        return TwilioCallControl(self._rest, self._config, carrier_call_id)
+
+    async def close(self) -> None:
+        """Close the REST connections."""
+        await self._rest.close()
+
+    async def _media(self, websocket: WebSocket) -> None:
+        welcomed = await self._door.welcome(websocket)
+        if welcomed is not None:
+            started, leg, call_id = welcomed
+            await self._door.serve(call_id, leg, self.control(started.call_sid))
