@@ -1,0 +1,1 @@
+"""Hearing: filter banks, the whale encoder and its adapter."""

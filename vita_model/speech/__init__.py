@@ -1,0 +1,1 @@
+"""Speaking: the speech decoder, the codec and chunked synthesis."""

@@ -1,0 +1,1 @@
+"""Seeing: tiles, InternViT and the projector."""
