@@ -1,0 +1,174 @@
+"""The recording of a call: caller on the left, agent as played on the right, true to time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import wave
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.log import get_logger
+from agent.mulaw import SAMPLE_RATE
+
+log = get_logger(__name__)
+
+Side = Literal[0, 1]
+CALLER: Side = 0
+AGENT: Side = 1
+
+_HOLD = SAMPLE_RATE
+"""Newest samples kept in memory: an interruption may still take some of them back."""
+_BLOCK = SAMPLE_RATE
+"""Samples handed to the writer at a time."""
+_HORIZON = 60 * SAMPLE_RATE
+"""Audio further ahead than this is a broken timestamp and is dropped."""
+_CLOSE_S = 10.0
+
+
+class StereoTimeline:
+    """Two channels of 16-bit samples, placed by position since the start of the call."""
+
+    def __init__(self) -> None:
+        self._start = 0
+        self._ends = [0, 0]
+        self._window: NDArray[np.int16] = np.zeros((2 * _HOLD, 2), dtype=np.int16)
+
+    @property
+    def end(self) -> int:
+        """Position behind the last sample of either side."""
+        return max(self._ends)
+
+    @property
+    def start(self) -> int:
+        """Position of the first sample that was not taken yet."""
+        return self._start
+
+    def put(self, side: Side, position: int, samples: NDArray[np.int16]) -> None:
+        """Place samples. What lies before `start` or absurdly far ahead is dropped.
+
+        Two samples of drift against the side's own end are rounding: they are joined seamlessly.
+        """
+        if abs(position - self._ends[side]) <= 2:
+            position = self._ends[side]
+        late = max(self._start - position, 0)
+        samples = samples[late:]
+        offset = position + late - self._start
+        if not len(samples) or offset > _HORIZON:
+            return
+        end = offset + len(samples)
+        if end > len(self._window):
+            more = np.zeros((max(end - len(self._window), _HOLD), 2), dtype=np.int16)
+            self._window = np.concatenate([self._window, more])
+        self._window[offset:end, side] = samples
+        self._ends[side] = max(self._ends[side], self._start + end)
+
+    def cut(self, side: Side, position: int) -> None:
+        """Take back everything of a side from `position` on."""
+        if position < self._ends[side]:
+            self._window[max(position - self._start, 0) :, side] = 0
+            self._ends[side] = max(position, self._start)
+
+    def take(self, until: int) -> bytes:
+        """Remove and return the interleaved little-endian samples up to `until`."""
+        length = until - self._start
+        if length <= 0:
+            return b""
+        taken = np.zeros((length, 2), dtype="<i2")
+        held = min(length, len(self._window))
+        taken[:held] = self._window[:held]
+        self._window = np.concatenate([self._window[held:], np.zeros((held, 2), dtype=np.int16)])
+        self._start = until
+        self._ends = [max(end, until) for end in self._ends]
+        return taken.tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A finished recording. `sha256` is the hash of the whole file, hexadecimal."""
+
+    path: Path
+    sha256: str
+    size: int
+    duration_ms: int
+
+
+class Recorder:
+    """Writes a call to a WAV file while it runs, on a thread of its own.
+
+    The file's header is right after every block, so what a crash leaves behind can be played. A
+    disk that fails ends the recording, never the call.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._timeline = StereoTimeline()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
+        self._file: wave.Wave_write | None = None
+        self._failed = False
+        self._submit(self._thread.submit(self._open))
+
+    def caller(self, position: int, samples: NDArray[np.int16]) -> None:
+        """Caller audio, `position` samples after the start of the call."""
+        self._timeline.put(CALLER, position, samples)
+        if position - _HOLD - self._timeline.start >= _BLOCK:
+            block = self._timeline.take(position - _HOLD)
+            self._submit(self._thread.submit(self._write, block))
+
+    def agent(self, position: int, samples: NDArray[np.int16]) -> None:
+        """Agent audio that starts to play `position` samples after the start of the call."""
+        self._timeline.put(AGENT, position, samples)
+
+    def cut(self, position: int) -> None:
+        """Playback was cleared: nothing of the agent is heard from `position` on."""
+        self._timeline.cut(AGENT, position)
+
+    async def close(self) -> Recording | None:
+        """Write the rest and finish the file. None when recording failed."""
+        self._submit(self._thread.submit(self._write, self._timeline.take(self._timeline.end)))
+        finished = self._thread.submit(self._finish)
+        self._thread.shutdown(wait=False)
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                return await asyncio.wrap_future(finished)
+        except (OSError, wave.Error, TimeoutError) as error:
+            log.warning("recording_not_finished", error=repr(error))
+            return None
+
+    def _submit(self, job: Future[None]) -> None:
+        job.add_done_callback(self._check)
+
+    def _check(self, job: Future[None]) -> None:
+        error = job.exception()
+        if error is not None and not self._failed:
+            self._failed = True
+            log.error("recording_stopped", error=repr(error))
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = wave.open(str(self._path), "wb")  # noqa: SIM115 - closed by _finish
+        self._file.setnchannels(2)
+        self._file.setsampwidth(2)
+        self._file.setframerate(SAMPLE_RATE)
+        self._file.writeframes(b"")
+
+    def _write(self, block: bytes) -> None:
+        if self._file is not None and not self._failed:
+            self._file.writeframes(block)
+
+    def _finish(self) -> Recording | None:
+        if self._file is None:
+            return None
+        frames = self._file.getnframes()
+        self._file.close()
+        if self._failed:
+            return None
+        with self._path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = self._path.stat().st_size
+        return Recording(self._path, digest, size, frames * 1000 // SAMPLE_RATE)
