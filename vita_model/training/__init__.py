@@ -1,0 +1,1 @@
+"""Our own three-stage recipe, from synthetic speech to the weights of vita-tiny."""

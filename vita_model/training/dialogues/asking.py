@@ -1,0 +1,58 @@
+"""Draws one phrasing and says it: the same words spoken and typed."""
+
+import random
+
+from vita_model.training.dialogues.model import Split
+from vita_model.training.dialogues.patterns import expand, pool, slots_of
+from vita_model.training.dialogues.spoken import as_typed, words
+from vita_model.training.dialogues.values import Value
+
+_LEADS = (
+    "hi", "hello", "hey", "good morning", "good afternoon", "um", "okay", "right", "so",
+    "quick question", "sorry", "excuse me", "yeah hi", "hello there", "just wondering", "oh and",
+    "also", "one more thing", "hi there", "tell me", "well", "please", "yes hello",
+    "i've got a question", "and",
+)  # fmt: skip
+_TAILS = ("please", "thanks", "then", "if you don't mind", "by the way", "exactly", "actually")
+
+
+def draw(
+    rng: random.Random, section: str, block: str, split: Split, needs: frozenset[str] | None = None
+) -> tuple[str, str]:
+    """A (pattern id, expanded line) of a block.
+
+    When the test side holds none, a training line is used and its id is kept,
+    so that scoring can leave it out. `needs` keeps lines with exactly these slots.
+    """
+    for side in (split, "train", "test"):
+        if split == "train" and side == "test":
+            break
+        lines = pool(section, block, side)
+        if needs is not None:
+            lines = tuple(pair for pair in lines if slots_of(pair[1]) == needs)
+        if lines:
+            pattern, line = rng.choice(lines)
+            return pattern, expand(line, rng)
+    raise ValueError(f"no phrasing in section {section} with slots {sorted(needs or ())}")
+
+
+def phrase(
+    line: str, values: dict[str, Value], rng: random.Random, *, lead: bool = False
+) -> tuple[str, str]:
+    """(said, typed) of a line with its {slots} filled; `lead` adds fillers around it."""
+    said = typed = line
+    if lead and rng.random() < 0.25:
+        opener = rng.choice(_LEADS)
+        said = typed = f"{opener} {line}"
+    if lead and rng.random() < 0.08:
+        tail = rng.choice(_TAILS)
+        said, typed = f"{said} {tail}", f"{typed} {tail}"
+    for name, value in values.items():
+        said = said.replace(f"{{{name}}}", value.spoken)
+        typed = typed.replace(f"{{{name}}}", value.typed)
+    return words(said), as_typed(typed, rng)
+
+
+def text_value(text: str) -> Value:
+    """A value that is spoken just as it is written."""
+    return Value(words(text), text, text)

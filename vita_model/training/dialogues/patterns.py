@@ -1,0 +1,83 @@
+"""Loads hand-written phrasings and keeps training and test phrasings apart."""
+
+import hashlib
+import random
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from vita_model.training.dialogues.model import Split
+
+_TEST_SHARE = 15
+_GROUP = re.compile(r"\(([^()]*)\)")
+
+
+def _bucket(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % 100
+
+
+def pattern_id(section: str, line: str) -> str:
+    """The stable id of one phrasing line of a section."""
+    return f"{section}.{hashlib.sha256(line.encode()).hexdigest()[:8]}"
+
+
+def split_of(section: str, line: str) -> Split:
+    """The side of the held-out split on which a phrasing line lies."""
+    return "test" if _bucket(pattern_id(section, line)) < _TEST_SHARE else "train"
+
+
+@cache
+def load(name: str) -> Any:
+    """The content of the data file `name`.yaml.
+
+    Raises yaml.YAMLError when the file is malformed.
+    """
+    path = files("vita_model.training.dialogues").joinpath("data", f"{name}.yaml")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+
+
+@cache
+def lines(block: str) -> tuple[str, ...]:
+    """The lines of a literal block, blank ones left out."""
+    return tuple(line.strip() for line in block.splitlines() if line.strip())
+
+
+@cache
+def pool(section: str, block: str, split: Split) -> tuple[tuple[str, str], ...]:
+    """The (pattern id, line) pairs of a block on one side of the split.
+
+    A block whose lines all hash to the training side yields no test patterns.
+    """
+    return tuple(
+        (pattern_id(section, line), line)
+        for line in lines(block)
+        if split_of(section, line) == split
+    )
+
+
+def expand(line: str, rng: random.Random) -> str:
+    """One random reading of a line with (this|that|) alternatives."""
+    while match := _GROUP.search(line):
+        line = line[: match.start()] + rng.choice(match[1].split("|")) + line[match.end() :]
+    return re.sub(r"\s+", " ", line).strip()
+
+
+def slots_of(line: str) -> frozenset[str]:
+    """The names of the {slots} in a line."""
+    return frozenset(re.findall(r"\{(\w+)\}", line))
+
+
+@cache
+def _share(values: tuple[str, ...], split: Split) -> tuple[str, ...]:
+    kept = tuple(v for v in values if (_bucket(v) < _TEST_SHARE) == (split == "test"))
+    return kept if len(values) >= 12 and kept else values
+
+
+def pick(rng: random.Random, values: Sequence[str], split: Split) -> str:
+    """A random value; long lists keep some values for the test side alone."""
+    return rng.choice(_share(tuple(values), split))
