@@ -1,0 +1,1 @@
+"""The live state of calls, kept in Redis."""

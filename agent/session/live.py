@@ -1,0 +1,121 @@
+"""The live copy of call events: one capped Redis stream per call.
+
+Publishing never waits: events go into a bounded queue and one task sends them on in batches. When
+Redis is out of reach the live view goes stale; the call log does not depend on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agent.errors import SessionStoreError
+from agent.log import get_logger
+from agent.session.store import SessionStore, call_key
+
+log = get_logger(__name__)
+
+STREAM_LENGTH = 2000
+STREAM_TTL_S = 6 * 3600
+QUEUE_LENGTH = 5000
+BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
+    """One event as the live view gets it. `position` continues a reading after it."""
+
+    position: str
+    seq: int
+    kind: str
+    at: datetime
+    payload: Mapping[str, Any]
+
+
+class LiveFeed:
+    """Sends events to the calls' streams and reads them back."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
+        self._queue: asyncio.Queue[tuple[str, dict[str, str]]] = asyncio.Queue(QUEUE_LENGTH)
+        self._stale = False
+        self.dropped = 0
+
+    def publish(
+        self, call_id: str, seq: int, kind: str, at: datetime, payload: Mapping[str, Any]
+    ) -> None:
+        """Queue one event. From the event loop's thread only. Dropped when the queue is full."""
+        fields = {
+            "seq": str(seq),
+            "kind": kind,
+            "at": at.isoformat(),
+            "payload": json.dumps(payload, ensure_ascii=False),
+        }
+        try:
+            self._queue.put_nowait((call_id, fields))
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    async def run(self) -> None:
+        """Send what is queued until cancelled."""
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < BATCH and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            await self._send(batch)
+
+    async def flush(self) -> None:
+        """Send what is queued now, once."""
+        while not self._queue.empty():
+            size = min(BATCH, self._queue.qsize())
+            await self._send([self._queue.get_nowait() for _ in range(size)])
+
+    async def read(self, call_id: str, *, after: str = "-", limit: int = 500) -> list[LiveEvent]:
+        """Events of a call in order, after a `position`, oldest first.
+
+        Raises:
+            SessionStoreError: The store is out of reach.
+        """
+        start = after if after == "-" else f"({after}"
+        entries = await self._store.within_budget(
+            self._store.redis.xrange(call_key("ev", call_id), start, "+", limit)
+        )
+        return [_event(str(position), fields) for position, fields in entries or [] if fields]
+
+    async def _send(self, batch: list[tuple[str, dict[str, str]]]) -> None:
+        try:
+            async with self._store.redis.pipeline(transaction=False) as pipe:
+                for call_id, fields in batch:
+                    key = call_key("ev", call_id)
+                    pipe.execute_command(
+                        "XADD", key, "MAXLEN", "~", STREAM_LENGTH, "*", *_flat(fields)
+                    )
+                    pipe.execute_command("EXPIRE", key, STREAM_TTL_S)
+                await self._store.within_budget(pipe.execute())
+        except SessionStoreError as error:
+            self.dropped += len(batch)
+            if not self._stale:
+                self._stale = True
+                log.warning("live_view_stale", reason=str(error))
+            return
+        if self._stale:
+            self._stale = False
+            log.info("live_view_back", dropped=self.dropped)
+
+
+def _flat(fields: Mapping[str, str]) -> list[str]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def _event(position: str, raw: Mapping[Any, Any]) -> LiveEvent:
+    return LiveEvent(
+        position=position,
+        seq=int(raw["seq"]),
+        kind=str(raw["kind"]),
+        at=datetime.fromisoformat(str(raw["at"])),
+        payload=json.loads(raw["payload"]),
+    )

@@ -1,0 +1,90 @@
+"""Settings of the agent, read from `VITA_*` environment variables and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agent.errors import ConfigurationError
+
+Profile = Literal["production", "dev", "test"]
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two installations.
+
+    Attributes:
+        profile: `dev` and `test` allow what only makes sense on a developer's machine.
+        data_dir: Folder of everything the agent writes: database, spool, recordings.
+        host: Address the agent's server binds.
+        port: Port the agent's server binds.
+        public_url: Base URL the carrier reaches the agent at; webhooks are signed over it.
+        redis_url: Session store; an embedded Valkey under `data_dir` when absent.
+        database_url: Call log, an SQLAlchemy URL; SQLite under `data_dir` when absent.
+        lines_file: The phone lines.
+        model_url: Realtime endpoint of the model server.
+        model_api_key: Key for the model server; empty for none.
+        twilio_account_sid: Twilio account; empty when Twilio is not used.
+        twilio_auth_token: Its token: signs webhooks and opens the REST interface.
+        twilio_api_base_url: Replaces Twilio's REST address by the carrier twin's (`dev`, `test`).
+        max_calls: Calls one process serves at a time.
+        token_ttl_s: Seconds within which an admitted call's media stream must open.
+        log_format: `console` for people, `json` for machines.
+        log_level: Lowest level that is logged.
+        log_pii: Show personal data in logs instead of a mark.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="VITA_", frozen=True, extra="forbid")
+
+    profile: Profile = "production"
+    data_dir: Path = Path("./var")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    public_url: str = ""
+    redis_url: SecretStr | None = None
+    database_url: SecretStr | None = None
+    lines_file: Path = Path("lines.yaml")
+    model_url: str = "ws://127.0.0.1:8090/v1/realtime"
+    model_api_key: SecretStr = SecretStr("")
+    twilio_account_sid: str = ""
+    twilio_auth_token: SecretStr = SecretStr("")
+    twilio_api_base_url: str | None = None
+    max_calls: int = Field(default=20, ge=1)
+    token_ttl_s: float = Field(default=60.0, ge=1.0, le=600.0)
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_pii: bool = False
+
+    @model_validator(mode="after")
+    def _the_twin_is_for_developers(self) -> Self:
+        if self.twilio_api_base_url and self.profile == "production":
+            raise ValueError(
+                "VITA_TWILIO_API_BASE_URL sends carrier commands elsewhere: "
+                "unset it, or set VITA_PROFILE to dev or test"
+            )
+        return self
+
+    def sql_url(self) -> str:
+        """SQLAlchemy URL of the call log, without a driver of ours when it names none."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'calls.db').resolve()}"
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read the environment; what is given by name wins over it.
+
+    Raises:
+        ConfigurationError: A variable is wrong; the sentence names it.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        reason = first["msg"].removeprefix("Value error, ")
+        about = f"The setting VITA_{name}: " if name else ""
+        raise ConfigurationError(f"{about}{reason}.") from error
