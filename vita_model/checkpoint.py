@@ -108,7 +108,8 @@ def fold_weight_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return folded
 
 
-def _folded_shapes(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+def fold_shapes(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """What `fold_weight_norm` does, for shapes alone."""
     folded = dict(shapes)
     for name in shapes:
         if name.endswith(".weight_v") and name[:-1] + "g" in shapes:
@@ -117,7 +118,9 @@ def _folded_shapes(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     return folded
 
 
-def _stored(files: Iterable[Path], prefix: str, ignore: tuple[str, ...]) -> dict[str, tuple[Path, Shape]]:
+def _stored(
+    files: Iterable[Path], prefix: str, ignore: tuple[str, ...]
+) -> dict[str, tuple[Path, Shape]]:
     stored: dict[str, tuple[Path, Shape]] = {}
     for file in files:
         try:
@@ -158,7 +161,7 @@ def load_checkpoint(
     """
     files = checkpoint_files(path)
     stored = _stored(files, prefix, ignore)
-    shapes = _folded_shapes({name: shape for name, (_, shape) in stored.items()})
+    shapes = fold_shapes({name: shape for name, (_, shape) in stored.items()})
     outcome = compare(tensor_shapes(module), shapes)
     if not outcome.fits:
         raise CheckpointError(f"{path} does not fit the model: {outcome.report()}")

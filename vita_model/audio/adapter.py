@@ -6,6 +6,7 @@ from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vita_model.audio.encoder import Encoded
 from vita_model.config import AdapterConfig
@@ -27,6 +28,7 @@ class SubsamplingAdapter(nn.Module):
         rows = self.conv1d2(padded.transpose(1, 2)).transpose(1, 2)
         return cast(Tensor, self.project(F.gelu(self.bn2(rows))))
 
+    @override
     def forward(self, hidden: Tensor, mask: Tensor) -> Encoded:
         """`[batch, frames, input_size]` to `[batch, ceil(frames / 2), output_size]` and its mask."""
         rows = hidden.masked_fill(~mask[:, :, None], 0.0)

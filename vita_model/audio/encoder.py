@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vita_model.audio.features import GlobalCmvn
 from vita_model.config import AudioEncoderConfig
@@ -56,10 +57,14 @@ class Subsampling(nn.Module):
     def __init__(self, bins: int, width: int) -> None:
         super().__init__()
         self.conv = nn.Sequential(
-            nn.Conv2d(1, width, 3, stride=2), nn.ReLU(), nn.Conv2d(width, width, 3, stride=2), nn.ReLU()
+            nn.Conv2d(1, width, 3, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, stride=2),
+            nn.ReLU(),
         )
         self.out = nn.Sequential(nn.Linear(width * (((bins - 1) // 2 - 1) // 2), width))
 
+    @override
     def forward(self, features: Tensor) -> Tensor:
         """`[batch, frames, bins]` to `[batch, encoder_frames(frames), width]`."""
         maps = self.conv(features[:, None])
@@ -73,6 +78,7 @@ class SubsamplingStage(nn.Module):
         super().__init__()
         self.core = Subsampling(bins, width)
 
+    @override
     def forward(self, features: Tensor) -> Tensor:
         """See `Subsampling.forward`."""
         return cast(Tensor, self.core(features))
@@ -98,7 +104,7 @@ class PositionalAttention(nn.Module):
 
     def split(self, rows: Tensor) -> Tensor:
         """`[batch, n, width]` to `[batch, heads, n, width / heads]`."""
-        return rows.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return cast(Tensor, rows.unflatten(2, (self.heads, -1)).transpose(1, 2))
 
     def keys_and_values(self, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Moved keys, values and key biases (already scaled) of `rows`.
@@ -134,6 +140,7 @@ class FeedForward(nn.Module):
         self.w_1 = nn.Linear(width, inner)
         self.w_2 = nn.Linear(inner, width)
 
+    @override
     def forward(self, rows: Tensor) -> Tensor:
         """`[..., width]` to `[..., width]`."""
         return cast(Tensor, self.w_2(F.relu(self.w_1(rows))))
@@ -149,6 +156,7 @@ class Layer(nn.Module):
         self.self_attn = PositionalAttention(config.hidden_size, config.heads)
         self.feed_forward = FeedForward(config.hidden_size, config.intermediate_size)
 
+    @override
     def forward(self, rows: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """`[batch, frames, width]` to the same; see `PositionalAttention.attend` for the mask."""
         normed = self.norm1(rows)
@@ -163,7 +171,9 @@ class TransformerStage(nn.Module):
     def __init__(self, config: AudioEncoderConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        self.embed = nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width), nn.Identity(), nn.ReLU())
+        self.embed = nn.Sequential(
+            nn.Linear(width, width), nn.LayerNorm(width), nn.Identity(), nn.ReLU()
+        )
         self.encoders = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.after_norm = nn.LayerNorm(width)
 
@@ -173,6 +183,7 @@ class TransformerStage(nn.Module):
         embedded = self.embed(rows) * math.sqrt(width)
         return embedded, sinusoids(start, rows.shape[1], width)[None].to(embedded)
 
+    @override
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
         """`[batch, frames, width]` to the same."""
         rows, positions = self.enter(rows)
@@ -193,6 +204,11 @@ class WhaleEncoder(nn.Module):
         )
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        return self.transformer.after_norm.weight.dtype
+
+    @property
     def subsampling(self) -> SubsamplingStage:
         """The first stage."""
         return cast(SubsamplingStage, self.enc[0])
@@ -202,6 +218,7 @@ class WhaleEncoder(nn.Module):
         """The second stage."""
         return cast(TransformerStage, self.enc[1])
 
+    @override
     def forward(
         self, features: Tensor, lengths: Tensor, chunk: tuple[int, int] | None = None
     ) -> Encoded:
@@ -214,7 +231,7 @@ class WhaleEncoder(nn.Module):
         """
         if features.shape[1] < 7:
             raise ValueError("an utterance must last at least 85 ms (7 filter-bank frames)")
-        rows = self.subsampling(self.global_cmvn(features))
+        rows = self.subsampling(self.global_cmvn(features).to(self.dtype))
         valid = length_mask(lengths, features.shape[1])[:, 2::2][:, 2::2]
         size, left = chunk or (self.config.chunk_size, self.config.left_chunks)
         visible = valid[:, None, None]

@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 SAMPLE_RATE = 16_000
 FRAME_LENGTH = 400
@@ -93,6 +94,8 @@ class GlobalCmvn(nn.Module):
         self.register_buffer("mean", torch.zeros(bins))
         self.register_buffer("istd", torch.ones(bins))
 
+    @override
     def forward(self, features: Tensor) -> Tensor:
         """Normalise `[..., bins]`."""
-        return (features - self.mean) * self.istd
+        normal: Tensor = (features - self.mean) * self.istd
+        return normal

@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vita_model.config import CodecConfig
 
@@ -24,18 +25,19 @@ class ResBlock(nn.Module):
             return nn.Conv1d(channels, channels, kernel, dilation=dilation, padding=padding)
 
         dilated = nn.ModuleList(convolution(dilation) for dilation in dilations)
-        self.double = kind == "1"
-        if self.double:
+        self.doubled = kind == "1"
+        if self.doubled:
             self.convs1 = dilated
             self.convs2 = nn.ModuleList(convolution(1) for _ in dilations)
         else:
             self.convs = dilated
 
+    @override
     def forward(self, maps: Tensor) -> Tensor:
         """`[batch, channels, n]` to the same."""
-        for number, dilated in enumerate(self.convs1 if self.double else self.convs):
+        for number, dilated in enumerate(self.convs1 if self.doubled else self.convs):
             inner = dilated(F.leaky_relu(maps, _SLOPE))
-            if self.double:
+            if self.doubled:
                 inner = self.convs2[number](F.leaky_relu(inner, _SLOPE))
             maps = maps + inner
         return maps
@@ -60,6 +62,7 @@ class Generator(nn.Module):
                 self.resblocks.append(ResBlock(config.resblock, width, size, dilations))
         self.conv_post = nn.Conv1d(width, 1, 7, padding=3)
 
+    @override
     def forward(self, latent: Tensor, voice: Tensor) -> Tensor:
         """`[batch, latent, frames]` and `[batch, global]` to `[batch, 1, frames * hop]` in [-1, 1]."""
         maps = self.conv_pre(latent)
@@ -91,10 +94,9 @@ class GlobalTokenEncoder(nn.Module):
             nn.Conv1d(inner, size, kernel, padding=half, bias=False),
             nn.LeakyReLU(_SLOPE),
         )
-        self.fn = nn.Sequential(
-            nn.Linear(size, size), nn.LeakyReLU(_SLOPE), nn.BatchNorm1d(size)
-        )
+        self.fn = nn.Sequential(nn.Linear(size, size), nn.LeakyReLU(_SLOPE), nn.BatchNorm1d(size))
 
+    @override
     def forward(self, maps: Tensor) -> Tensor:
         """`[batch, inputs, n]` to `[batch, global]`."""
         return cast(Tensor, self.fn(self.conv(maps).mean(dim=2)))
@@ -125,6 +127,7 @@ class Encoder(nn.Module):
         self.linear = nn.Sequential(nn.Linear(config.global_size, config.global_size))
         self.GlobalTokenEncoder = GlobalTokenEncoder(config)
 
+    @override
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """`[batch, 1, samples]` to `[batch, latent, frames]` and `[batch, global]`."""
         maps = self.conv_pre(waveform)
@@ -156,6 +159,7 @@ class Codebook(nn.Module):
         distance = table.square().sum(1) - 2 * rows @ table.T
         return distance.argmin(dim=-1)
 
+    @override
     def forward(self, codes: Tensor) -> Tensor:
         """int64 `[...]` to `[..., size]`."""
         return cast(Tensor, self.embedding(codes))
@@ -188,7 +192,9 @@ class Quantizer(nn.Module):
 
     def _layers(self) -> list[nn.ModuleList]:
         names = ["", *map(str, range(2, self.config.residual_layers + 1))]
-        return [self.get_submodule(f"quantizer_modules{name}") for name in names]  # type: ignore[misc]
+        return [
+            cast(nn.ModuleList, self.get_submodule(f"quantizer_modules{name}")) for name in names
+        ]
 
     def embed(self, codes: Tensor) -> Tensor:
         """int64 `[batch, frames, layers * groups]`, layer by layer, to `[batch, latent, frames]`."""
@@ -205,13 +211,14 @@ class Quantizer(nn.Module):
         return torch.cat([book(global_codes[:, 0, i]) for i, book in enumerate(books)], dim=-1)
 
     def _snap(self, rows: Tensor, books: nn.ModuleList) -> tuple[Tensor, Tensor, Tensor]:
-        parts = rows.chunk(len(books), dim=-1)
-        codes = torch.stack([book.nearest(part) for book, part in zip(books, parts, strict=True)], -1)  # type: ignore[operator]
+        parts = zip(books, rows.chunk(len(books), dim=-1), strict=True)
+        codes = torch.stack([cast(Codebook, book).nearest(part) for book, part in parts], dim=-1)
         snapped = torch.cat([book(codes[..., i]) for i, book in enumerate(books)], dim=-1)
         loss = self.config.codebook_weight * F.mse_loss(snapped, rows.detach())
         loss = loss + self.config.commitment_weight * F.mse_loss(rows, snapped.detach())
         return rows + (snapped - rows).detach(), codes, loss
 
+    @override
     def forward(self, latent: Tensor, voice: Tensor) -> Quantized:
         """Snap `[batch, latent, frames]` and `[batch, global]`; gradients pass straight through."""
         rest = latent.transpose(1, 2)

@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vita_model.config import SpeechDecoderConfig
 
@@ -72,6 +73,7 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(width, width, bias=False)
         self.o_proj = nn.Linear(width, width, bias=False)
 
+    @override
     def forward(
         self, rows: Tensor, turn: Rotation, mask: Tensor | None, store: KeyValues | None
     ) -> Tensor:
@@ -96,6 +98,7 @@ class GatedMlp(nn.Module):
         self.up_proj = nn.Linear(width, inner, bias=False)
         self.down_proj = nn.Linear(inner, width, bias=False)
 
+    @override
     def forward(self, rows: Tensor) -> Tensor:
         """`[..., width]` to the same."""
         return cast(Tensor, self.down_proj(F.silu(self.gate_proj(rows)) * self.up_proj(rows)))
@@ -112,6 +115,7 @@ class Layer(nn.Module):
         self.input_layernorm = nn.RMSNorm(width, eps=eps)
         self.post_attention_layernorm = nn.RMSNorm(width, eps=eps)
 
+    @override
     def forward(
         self, rows: Tensor, turn: Rotation, mask: Tensor | None, store: KeyValues | None
     ) -> Tensor:
@@ -278,12 +282,14 @@ class SpeechDecoder(nn.Module):
             yield drawn
             logits = self.step([drawn], state)
 
+    @override
     def forward(
         self,
         hidden: Tensor,
         hidden_lengths: Tensor,
         codes: Tensor,
         code_lengths: Tensor,
+        *,
         prefix: Tensor | None = None,
         prefix_lengths: Tensor | None = None,
     ) -> SpeechLoss:

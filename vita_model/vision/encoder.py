@@ -7,6 +7,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vita_model.config import VisionConfig
 
@@ -41,6 +42,7 @@ class Embeddings(nn.Module):
         resized = F.interpolate(square, (rows, columns), mode="bicubic", align_corners=False)
         return torch.cat([table[:, :1], resized.flatten(2).transpose(1, 2).to(table)], dim=1)
 
+    @override
     def forward(self, pixels: Tensor) -> Tensor:
         """`[batch, channels, height, width]` to `[batch, patches + 1, hidden]`."""
         maps = self.patch_embedding(pixels)
@@ -64,6 +66,7 @@ class Attention(nn.Module):
         else:
             self.q_norm = self.k_norm = nn.Identity()
 
+    @override
     def forward(self, rows: Tensor) -> Tensor:
         """`[batch, n, hidden]` to the same."""
         query, key, value = self.qkv(rows).chunk(3, dim=-1)
@@ -83,6 +86,7 @@ class Mlp(nn.Module):
         self.fc1 = nn.Linear(width, inner)
         self.fc2 = nn.Linear(inner, width)
 
+    @override
     def forward(self, rows: Tensor) -> Tensor:
         """`[..., width]` to the same."""
         return cast(Tensor, self.fc2(F.gelu(self.fc1(rows))))
@@ -100,6 +104,7 @@ class Layer(nn.Module):
         self.ls1 = nn.Parameter(torch.full((config.hidden_size,), config.layer_scale))
         self.ls2 = nn.Parameter(torch.full((config.hidden_size,), config.layer_scale))
 
+    @override
     def forward(self, rows: Tensor) -> Tensor:
         """`[batch, n, hidden]` to the same."""
         rows = rows + self.ls1 * self.attn(self.norm1(rows))
@@ -113,6 +118,7 @@ class Layers(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
 
+    @override
     def forward(self, rows: Tensor) -> Tensor:
         """`[batch, n, hidden]` to the same."""
         for layer in self.layers:
@@ -128,6 +134,7 @@ class InternVit(nn.Module):
         self.embeddings = Embeddings(config)
         self.encoder = Layers(config)
 
+    @override
     def forward(self, pixels: Tensor) -> Tensor:
         """`[batch, channels, height, width]` to `[batch, patches + 1, hidden]`."""
         return cast(Tensor, self.encoder(self.embeddings(pixels)))
@@ -140,7 +147,7 @@ def space_to_depth(rows: Tensor) -> Tensor:
     """
     half = round(rows.shape[1] ** 0.5) // 2
     blocks = rows.unflatten(1, (half, 2, half, 2)).permute(0, 1, 3, 2, 4, 5)
-    return blocks.flatten(3).flatten(1, 2)
+    return cast(Tensor, blocks.flatten(3).flatten(1, 2))
 
 
 class VisionTower(nn.Module):
@@ -150,6 +157,14 @@ class VisionTower(nn.Module):
         super().__init__()
         self.vision_tower = InternVit(config)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        kind: torch.dtype = self.vision_tower.embeddings.class_embedding.dtype
+        return kind
+
+    @override
     def forward(self, pixels: Tensor) -> Tensor:
         """`[tiles, channels, size, size]` to `[tiles, rows, 4 * hidden]`; the class row is dropped."""
-        return space_to_depth(self.vision_tower(pixels)[:, 1:] * _FEATURE_SCALE)
+        rows = cast(Tensor, self.vision_tower(pixels))
+        return space_to_depth(rows[:, 1:] * _FEATURE_SCALE)

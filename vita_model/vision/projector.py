@@ -12,4 +12,6 @@ def build_projector(config: VisionConfig, output_size: int) -> nn.Module:
     width = 4 * config.hidden_size
     if config.projector == "linear":
         return nn.Linear(width, output_size)
-    return nn.Sequential(nn.Linear(width, output_size), nn.GELU(), nn.Linear(output_size, output_size))
+    return nn.Sequential(
+        nn.Linear(width, output_size), nn.GELU(), nn.Linear(output_size, output_size)
+    )
