@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,38 +42,45 @@ class LiveFeed:
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
-        self._queue: asyncio.Queue[tuple[str, dict[str, str]]] = asyncio.Queue(QUEUE_LENGTH)
+        self._queue: deque[tuple[str, dict[str, str]]] = deque()
+        self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stale = False
         self.dropped = 0
 
     def publish(
         self, call_id: str, seq: int, kind: str, at: datetime, payload: Mapping[str, Any]
     ) -> None:
-        """Queue one event. From the event loop's thread only. Dropped when the queue is full."""
+        """Queue one event, from any thread. Dropped when the queue is full."""
+        if len(self._queue) >= QUEUE_LENGTH:
+            self.dropped += 1
+            return
         fields = {
             "seq": str(seq),
             "kind": kind,
             "at": at.isoformat(),
             "payload": json.dumps(payload, ensure_ascii=False),
         }
-        try:
-            self._queue.put_nowait((call_id, fields))
-        except asyncio.QueueFull:
-            self.dropped += 1
+        self._queue.append((call_id, fields))
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self) -> None:
         """Send what is queued until cancelled."""
-        while True:
-            batch = [await self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            await self._send(batch)
+        self._loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self.flush()
+                await self._wake.wait()
+                self._wake.clear()
+        finally:
+            self._loop = None
 
     async def flush(self) -> None:
         """Send what is queued now, once."""
-        while not self._queue.empty():
-            size = min(BATCH, self._queue.qsize())
-            await self._send([self._queue.get_nowait() for _ in range(size)])
+        while self._queue:
+            size = min(BATCH, len(self._queue))
+            await self._send([self._queue.popleft() for _ in range(size)])
 
     async def read(self, call_id: str, *, after: str = "-", limit: int = 500) -> list[LiveEvent]:
         """Events of a call in order, after a `position`, oldest first.
