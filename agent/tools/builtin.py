@@ -1,0 +1,22 @@
+"""The tools that come with the agent: ending the call and handing it over."""
+
+from __future__ import annotations
+
+from agent.errors import ToolError
+from agent.tools.tool import ToolContext, tool
+
+
+@tool()
+async def transfer_to_human(context: ToolContext, reason: str) -> dict[str, str]:
+    """Connect the caller to a person."""
+    if not context.line.transfer_target:
+        raise ToolError("there is nobody to transfer to on this line")
+    context.intents.ask_transfer(context.line.transfer_target, reason)
+    return {"status": "transferring"}
+
+
+@tool()
+async def end_call(context: ToolContext) -> dict[str, str]:
+    """End the call."""
+    context.intents.ask_hang_up("the agent said goodbye")
+    return {"status": "ended"}
