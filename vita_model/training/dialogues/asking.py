@@ -1,9 +1,10 @@
 """Draws one phrasing and says it: the same words spoken and typed."""
 
 import random
+from collections.abc import Callable
 
 from vita_model.training.dialogues.model import Split
-from vita_model.training.dialogues.patterns import expand, pool, slots_of
+from vita_model.training.dialogues.patterns import expand, pool
 from vita_model.training.dialogues.spoken import as_typed, words
 from vita_model.training.dialogues.values import Value
 
@@ -17,23 +18,25 @@ _TAILS = ("please", "thanks", "then", "if you don't mind", "by the way", "exactl
 
 
 def draw(
-    rng: random.Random, section: str, block: str, split: Split, needs: frozenset[str] | None = None
+    rng: random.Random,
+    section: str,
+    block: str,
+    split: Split,
+    keep: Callable[[str], bool] = lambda _: True,
 ) -> tuple[str, str]:
-    """A (pattern id, expanded line) of a block.
+    """A (pattern id, expanded line) of a block, among the lines that `keep` accepts.
 
-    When the test side holds none, a training line is used and its id is kept,
-    so that scoring can leave it out. `needs` keeps lines with exactly these slots.
+    Test draws fall back to a training line where no test line fits; its id tells.
+
+    Raises ValueError when no line fits.
     """
-    for side in (split, "train", "test"):
-        if split == "train" and side == "test":
-            break
-        lines = pool(section, block, side)
-        if needs is not None:
-            lines = tuple(pair for pair in lines if slots_of(pair[1]) == needs)
-        if lines:
-            pattern, line = rng.choice(lines)
+    sides: tuple[Split, ...] = ("test", "train") if split == "test" else ("train",)
+    for side in sides:
+        fitting = [pair for pair in pool(section, block, side) if keep(pair[1])]
+        if fitting:
+            pattern, line = rng.choice(fitting)
             return pattern, expand(line, rng)
-    raise ValueError(f"no phrasing in section {section} with slots {sorted(needs or ())}")
+    raise ValueError(f"section {section} has no fitting phrasing for the {split} side")
 
 
 def phrase(

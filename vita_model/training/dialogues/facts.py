@@ -10,7 +10,6 @@ from vita_model.training.dialogues.patterns import expand, lines, load
 from vita_model.training.dialogues.values import fill, price
 
 UNKNOWN = "Sorry, I don't have that information."
-_KEYED = ("person", "stock", "service")
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,7 @@ class Fact:
     kind: str
     lines: list[str]
     ask: Callable[[random.Random, Split], Turn]
+    keys: frozenset[str] = frozenset()
 
 
 def kinds() -> tuple[str, ...]:
@@ -33,8 +33,6 @@ def plain_fact(kind: str, rng: random.Random, split: Split) -> Fact:
     variant = rng.choice(entry["variants"])
     known: dict[str, str] = {}
     line = fill(rng.choice(lines(variant["facts"])), known, rng, split)
-    if " {age}" in line:
-        known.setdefault("age", "12")
     reply = fill(variant["reply"], known, rng, split)
 
     def ask(rng: random.Random, split: Split) -> Turn:
@@ -43,17 +41,18 @@ def plain_fact(kind: str, rng: random.Random, split: Split) -> Fact:
         said, typed = phrase(text, values, rng, lead=True)
         return Turn(said, typed, reply, intent=kind, pattern=pattern)
 
-    return Fact(kind, [line], ask)
+    return Fact(kind, [line], ask, frozenset(known.values()))
 
 
-def unknown_turn(kind: str, taken: set[str], reply: str, rng: random.Random, split: Split) -> Turn:
-    """A question of a kind the prompt does not answer; `taken` are values it does know."""
+def unknown_turn(kind: str, told: str, reply: str, rng: random.Random, split: Split) -> Turn:
+    """A question that the fact lines `told` do not answer, not even through a like word."""
     pattern, text = draw(rng, kind, load("facts")[kind]["ask"], split)
     known: dict[str, str] = {}
-    for _ in range(20):
+    for _ in range(40):
         known = {}
         fill(text, known, rng, split)
-        if not taken & set(known.values()):
+        stems = {word[:5].lower() for value in known.values() for word in value.split()}
+        if not any(stem in told for stem in stems if len(stem) > 2):
             break
     values = {name: text_value(value) for name, value in known.items()}
     said, typed = phrase(text, values, rng, lead=True)
@@ -76,13 +75,14 @@ def _priced(item: str, cost: str, form: str) -> str:
 
 
 def price_turn(
-    item: str, reply: str, intent: str, rng: random.Random, split: Split, short: bool = False
+    item: str, reply: str, rng: random.Random, split: Split, *, intent: str, short: bool = False
 ) -> Turn:
     """A question for the price of an item; `short` draws only "and {item}" follow-ups."""
-    block = load("prices")["ask"]
-    if short:
-        block = "\n".join(x for x in lines(block) if x.startswith(("and ", "what about", "how ab")))
-    pattern, text = draw(rng, "price", block, split)
+
+    def keep(line: str) -> bool:
+        return not short or line.startswith(("and ", "what about", "how about"))
+
+    pattern, text = draw(rng, "price", load("prices")["ask"], split, keep)
     said, typed = phrase(
         text, {"a_item": text_value(item), "item": text_value(bare(item))}, rng, lead=not short
     )
@@ -100,7 +100,7 @@ def is_plural(item: str) -> bool:
     if first in {"a", "an"}:
         return False
     last = (rest or item).split()[-1]
-    return last.endswith("s") and not last.endswith("ss") or "chips" in item
+    return (last.endswith("s") and not last.endswith("ss")) or "chips" in item
 
 
 def price_facts(items: list[str], rng: random.Random, split: Split) -> list[Fact]:
@@ -130,7 +130,7 @@ def price_facts(items: list[str], rng: random.Random, split: Split) -> list[Fact
             reply = price_sentence(item, cost, is_plural(item))
 
         def ask(rng: random.Random, split: Split, item: str = item, reply: str = reply) -> Turn:
-            return price_turn(item, reply, "price", rng, split)
+            return price_turn(item, reply, rng, split, intent="price")
 
         facts.append(Fact("price", [] if listed else [line], ask))
     if listed:

@@ -53,23 +53,26 @@ def _span(rng: random.Random, write: Callable[[int, int], str], short: bool = Fa
     return write(*opens), write(*closes)
 
 
+def _weekend(
+    rng: random.Random, write: Callable[[int, int], str], main: Span
+) -> dict[str, Span | None]:
+    short = _span(rng, write, short=True)
+    saturdays: tuple[dict[str, Span | None], ...] = (
+        {"Saturday": short}, {"Saturday": None}, {"Saturday": main}, {}
+    )  # fmt: skip
+    sundays: tuple[dict[str, Span | None], ...] = (
+        {"Sunday": None}, {"Sunday": _span(rng, write, short=True)}, {}
+    )  # fmt: skip
+    saturday = rng.choices(saturdays, (60, 12, 13, 15))[0]
+    return saturday | rng.choices(sundays, (55, 25, 20))[0]
+
+
 def random_week(rng: random.Random, split: Split) -> Week:
     """A week with closed days, odd days and days left untold."""
     write = _clock(rng)
     main = _span(rng, write)
     days: dict[str, Span | None] = dict.fromkeys(DAYS[:5], main)
-    saturday = rng.random()
-    if saturday < 0.6:
-        days["Saturday"] = _span(rng, write, short=True)
-    elif saturday < 0.72:
-        days["Saturday"] = None
-    elif saturday < 0.85:
-        days["Saturday"] = main
-    sunday = rng.random()
-    if sunday < 0.55:
-        days["Sunday"] = None
-    elif sunday < 0.8:
-        days["Sunday"] = _span(rng, write, short=True)
+    days |= _weekend(rng, write, main)
     if rng.random() < 0.3:
         days[rng.choice(DAYS[:5])] = rng.choice((None, None, _span(rng, write)))
     if rng.random() < 0.1:
@@ -204,7 +207,7 @@ def _turn(
 def ask_day(week: Week, day: str, rng: random.Random, split: Split, section: str = "") -> Turn:
     """A question about one weekday's hours."""
     section = section or rng.choice(
-        ("open_day", "close_day", "hours_day", "is_open", "is_open", "is_open_at")
+        ("open_day", "close_day", "hours_day", "is_open", "is_open", "is_open_at", "is_closed")
     )
     kind = {"open_day": "open", "close_day": "close", "is_open": "is_open"}.get(section, "hours")
     reply = _day_reply(week, day, kind)
@@ -243,35 +246,47 @@ def _ask_holiday(week: Week, rng: random.Random, split: Split) -> Turn:
     return _turn("holiday", {"holiday": text_value(name)}, reply, rng, split)
 
 
-def ask(week: Week, rng: random.Random, split: Split) -> Turn:
-    """Any question about the week; Saturday, Sunday and odd days are asked most."""
-    main = week.main()
-    roll = rng.random()
-    if roll < 0.12:
-        return _turn("open", {}, f"We open at {main[0]}.", rng, split)
-    if roll < 0.24:
-        return _turn("close", {}, f"We close at {main[1]}.", rng, split)
-    if roll < 0.34:
-        return _turn("all", {}, _summary(week), rng, split)
-    if roll < 0.7:
-        odd = [d for d in DAYS if week.days.get(d) != main]
-        day = rng.choice(odd) if odd and rng.random() < 0.65 else rng.choice(DAYS)
-        return ask_day(week, day, rng, split)
-    if roll < 0.76:
-        return _ask_weekend(week, rng, split)
-    if roll < 0.86:
-        return _ask_relative(week, rng.choice(("today", "tomorrow")), rng, split)
-    if roll < 0.92 and week.holidays:
-        return _ask_holiday(week, rng, split)
-    if roll < 0.96:
-        closed = [d for d in DAYS if d in week.days and week.days[d] is None]
-        verb = "are" if len(closed) > 1 else "is"
-        reply = f"{' and '.join(closed)} {verb} closed." if closed else UNKNOWN
-        if not closed and len(week.days) == 7:
-            reply = "We are open every day."
-        return _turn("days_closed", {}, reply, rng, split)
+def _ask_main(week: Week, section: str, rng: random.Random, split: Split) -> Turn:
+    opens, closes = week.main()
+    reply = {"open": f"We open at {opens}.", "close": f"We close at {closes}."}
+    return _turn(section, {}, reply.get(section) or _summary(week), rng, split)
+
+
+def _ask_any_day(week: Week, rng: random.Random, split: Split) -> Turn:
+    odd = [day for day in DAYS if week.days.get(day) != week.main()]
+    day = rng.choice(odd) if odd and rng.random() < 0.65 else rng.choice(DAYS)
+    return ask_day(week, day, rng, split)
+
+
+def _ask_closed(week: Week, rng: random.Random, split: Split) -> Turn:
+    closed = [day for day in DAYS if day in week.days and week.days[day] is None]
+    verb = "are" if len(closed) > 1 else "is"
+    reply = f"{' and '.join(closed)} {verb} closed." if closed else UNKNOWN
+    if not closed and len(week.days) == 7:
+        reply = "We are open every day."
+    return _turn("days_closed", {}, reply, rng, split)
+
+
+def _ask_lunch(week: Week, rng: random.Random, split: Split) -> Turn:
     reply = f"We close for lunch {week.lunch[0]} to {week.lunch[1]}." if week.lunch else UNKNOWN
     return _turn("lunch", {}, reply, rng, split)
+
+
+def ask(week: Week, rng: random.Random, split: Split) -> Turn:
+    """Any question about the week; Saturday, Sunday and odd days are asked most."""
+    makers: dict[Callable[[], Turn], float] = {
+        lambda: _ask_main(week, "open", rng, split): 12,
+        lambda: _ask_main(week, "close", rng, split): 12,
+        lambda: _ask_main(week, "all", rng, split): 9,
+        lambda: _ask_any_day(week, rng, split): 40,
+        lambda: _ask_weekend(week, rng, split): 6,
+        lambda: _ask_relative(week, "today", rng, split): 5,
+        lambda: _ask_relative(week, "tomorrow", rng, split): 5,
+        lambda: _ask_holiday(week, rng, split): 8 if week.holidays else 1,
+        lambda: _ask_closed(week, rng, split): 4,
+        lambda: _ask_lunch(week, rng, split): 4 if week.lunch else 1,
+    }
+    return rng.choices(list(makers), list(makers.values()))[0]()
 
 
 def hours_fact(week: Week, rng: random.Random) -> Fact:

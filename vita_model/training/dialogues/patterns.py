@@ -25,11 +25,6 @@ def pattern_id(section: str, line: str) -> str:
     return f"{section}.{hashlib.sha256(line.encode()).hexdigest()[:8]}"
 
 
-def split_of(section: str, line: str) -> Split:
-    """The side of the held-out split on which a phrasing line lies."""
-    return "test" if _bucket(pattern_id(section, line)) < _TEST_SHARE else "train"
-
-
 @cache
 def load(name: str) -> Any:
     """The content of the data file `name`.yaml.
@@ -37,8 +32,7 @@ def load(name: str) -> Any:
     Raises yaml.YAMLError when the file is malformed.
     """
     path = files("vita_model.training.dialogues").joinpath("data", f"{name}.yaml")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 @cache
@@ -48,16 +42,28 @@ def lines(block: str) -> tuple[str, ...]:
 
 
 @cache
-def pool(section: str, block: str, split: Split) -> tuple[tuple[str, str], ...]:
-    """The (pattern id, line) pairs of a block on one side of the split.
+def held_out(section: str, block: str) -> frozenset[str]:
+    """The ids of the test phrasings of a block.
 
-    A block whose lines all hash to the training side yields no test patterns.
+    These are the lines that hash below the test share and, so that every kind of
+    phrasing can be tested, one of each four or more lines with the same slots.
     """
-    return tuple(
-        (pattern_id(section, line), line)
-        for line in lines(block)
-        if split_of(section, line) == split
-    )
+    alike: dict[frozenset[str], list[str]] = {}
+    for line in lines(block):
+        alike.setdefault(slots_of(line), []).append(pattern_id(section, line))
+    out: set[str] = set()
+    for ids in alike.values():
+        chosen = {key for key in ids if _bucket(key) < _TEST_SHARE}
+        out |= chosen or ({min(ids, key=_bucket)} if len(ids) >= 4 else set())
+    return frozenset(out)
+
+
+@cache
+def pool(section: str, block: str, split: Split) -> tuple[tuple[str, str], ...]:
+    """The (pattern id, line) pairs of a block on one side of the split."""
+    tests = held_out(section, block)
+    pairs = ((pattern_id(section, line), line) for line in lines(block))
+    return tuple(pair for pair in pairs if (pair[0] in tests) == (split == "test"))
 
 
 def expand(line: str, rng: random.Random) -> str:

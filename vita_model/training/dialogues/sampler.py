@@ -30,7 +30,7 @@ from vita_model.training.dialogues.tools import (
     make_tool,
     request,
 )
-from vita_model.training.dialogues.values import ARGUMENTS, MAKERS, ROLES, Value, fill
+from vita_model.training.dialogues.values import ARGUMENTS, DAYS, MAKERS, Value, fill
 
 _OFFER = " Shall I connect you to a person?"
 _COMMON = (
@@ -49,7 +49,8 @@ _OVERLAP = {
     "founded": {"hours"}, "reservation": {"arrive"}, "address": {"directions", "entrance"},
     "transport": {"directions"}, "vegetarian": {"allergy"}, "allergy": {"vegetarian"},
 }  # fmt: skip
-_OUR_FACT = {"checkstock": "stock", "message": "person", "quote": "service"}
+_KEYED = ("person", "stock", "service")
+_ANSWERED = {"message": "person", "quote": "service"}
 
 
 @dataclass
@@ -91,16 +92,31 @@ def _setting(rng: random.Random, split: Split) -> _Setting:
         groups.append([hours_module.hours_fact(setting.week, rng)])
     if rng.random() < 0.75:
         groups.append(price_facts(setting.items, rng, split))
-    taken: set[str] = set()
-    for _ in range(rng.randint(1, 6)):
-        kind = rng.choice(_COMMON) if rng.random() < 0.45 else rng.choice(kinds())
-        if kind not in taken:
-            taken.add(kind)
-            groups.append([plain_fact(kind, rng, split)])
+    setting.listed = _tools(rng)
+    excluded = {"stock"} if setting.tool("checkstock") else set()
+    groups += [[fact] for fact in _plain_facts(excluded, rng, split)]
     rng.shuffle(groups)
     setting.facts = [fact for facts in groups for fact in facts]
-    setting.listed = _tools(rng)
     return setting
+
+
+def _plain_facts(taken: set[str], rng: random.Random, split: Split) -> list[Fact]:
+    """One to seven facts of different kinds; people, stock and services may come in numbers."""
+    facts: list[Fact] = []
+    drawn = [rng.choice(_COMMON if rng.random() < 0.45 else kinds()) for _ in range(6)]
+    if rng.random() < 0.5:
+        drawn[0] = "address"
+    for kind in drawn[: rng.randint(1, 6)]:
+        if kind in taken:
+            continue
+        taken.add(kind)
+        fact = plain_fact(kind, rng, split)
+        facts.append(fact)
+        while kind in _KEYED and rng.random() < 0.5:
+            other = plain_fact(kind, rng, split)
+            if not other.keys & {key for fact in facts for key in fact.keys}:
+                facts.append(other)
+    return facts
 
 
 def _street_word(rng: random.Random, split: Split) -> str:
@@ -127,7 +143,7 @@ def _tools(rng: random.Random) -> list[Listed]:
 
 def _fact_turn(setting: _Setting, rng: random.Random, split: Split) -> Turn:
     present = sorted({fact.kind for fact in setting.facts})
-    weights = [5 if kind == "hours" else 3 if kind == "price" else 2 for kind in present]
+    weights = [{"hours": 6, "price": 4, "address": 3}.get(kind, 2) for kind in present]
     kind = rng.choices(present, weights)[0]
     turn = rng.choice([fact for fact in setting.facts if fact.kind == kind]).ask(rng, split)
     if turn.reply == UNKNOWN:
@@ -143,36 +159,27 @@ def _unknown(setting: _Setting, rng: random.Random, split: Split) -> Turn:
     blocked = set(present)
     for kind in present:
         blocked |= _OVERLAP.get(kind, set())
-    if any(x.intent == "checkstock" for x in setting.listed):
-        blocked.add("stock")
     if any(x.intent in {"appointment_lookup", "book", "table", "room"} for x in setting.listed):
         blocked |= {"reservation", "website"}
     roll = rng.random()
     if roll < 0.3 and "prices" not in present:
         missing = [x for x in setting.items if x.split(" ", 1)[-1].lower() not in text]
         if missing:
-            return price_turn(rng.choice(missing), reply, "unknown", rng, split)
+            return price_turn(rng.choice(missing), reply, rng, split, intent="unknown")
     if roll < 0.42 and setting.week is None:
         return (
-            hours_module.ask_day(hours_module.Week({}), rng.choice(hours_module.DAYS), rng, split)
+            hours_module.ask_day(hours_module.Week({}), rng.choice(DAYS), rng, split)
             if not reply.endswith("?")
             else _off_topic(reply, rng, split)
         )
-    if roll < 0.75:
-        free = [kind for kind in kinds() if kind not in blocked]
-        near = [k for k in free if k in {"stock", "service", "person"}] or free
-        kind = rng.choice(near if rng.random() < 0.3 else free)
-        return unknown_turn(kind, set(), reply, rng, split)
-    same = [k for k in present if k in {"stock", "service", "person"}]
-    if same and rng.random() < 0.5:
-        taken = _mentioned(text)
-        return unknown_turn(rng.choice(same), taken, reply, rng, split)
+    free = [kind for kind in kinds() if kind not in blocked or kind in _KEYED]
+    if "stock" in free and setting.tool("checkstock"):
+        free.remove("stock")
+    if roll < 0.82:
+        near = [kind for kind in _KEYED if kind in free]
+        kind = rng.choice(near if near and rng.random() < 0.4 else free)
+        return unknown_turn(kind, text, reply, rng, split)
     return _off_topic(reply, rng, split)
-
-
-def _mentioned(text: str) -> set[str]:
-    names = [*load("values")["stock"], *load("values")["service_extra"], *ROLES]
-    return {name for name in names if name.lower() in text}
 
 
 def _off_topic(reply: str, rng: random.Random, split: Split) -> Turn:
@@ -190,13 +197,12 @@ def _talk(setting: _Setting, rng: random.Random, split: Split) -> Turn:
         [k for k in talk if k not in {"nothing", "wrongnumber", "confused", "sorry"}]
         + ["hello", "whoareyou", "thanks"]
     )
-    return _said(
-        setting, f"talk_{kind}", talk[kind]["ask"], talk[kind]["reply"].strip(), rng, split
-    )
+    block, reply = talk[kind]["ask"], talk[kind]["reply"].strip()
+    return _said(setting, f"talk_{kind}", rng, split, block=block, reply=reply)
 
 
 def _said(
-    setting: _Setting, section: str, block: str, reply: str, rng: random.Random, split: Split
+    setting: _Setting, section: str, rng: random.Random, split: Split, *, block: str, reply: str
 ) -> Turn:
     pattern, text = draw(rng, section, block, split)
     known = {"business": setting.business}
@@ -207,13 +213,12 @@ def _said(
 
 
 def _goodbye(setting: _Setting, rng: random.Random, split: Split) -> Turn:
-    turn = _said(
-        setting, "goodbye", load("goodbye")["ask"], "Goodbye, thank you for calling.", rng, split
-    )
+    block, reply = load("goodbye")["ask"], "Goodbye, thank you for calling."
+    turn = _said(setting, "goodbye", rng, split, block=block, reply=reply)
     end = setting.tool("end")
     if end is None:
         return turn
-    return call_turn(end, {}, (turn.said, turn.typed), turn.pattern, rng, split)
+    return call_turn(end, {}, (turn.said, turn.typed), rng, split, pattern=turn.pattern)
 
 
 def _noise(setting: _Setting, rng: random.Random, split: Split) -> Turn:
@@ -221,18 +226,18 @@ def _noise(setting: _Setting, rng: random.Random, split: Split) -> Turn:
     if roll < 0.45:
         return Turn("", "", "", intent="noise")
     if roll < 0.65:
-        return _said(setting, "garbled", load("noise")["garbled"], "", rng, split)
-    return _said(setting, "aside", load("noise")["ask"], "", rng, split)
+        return _said(setting, "garbled", rng, split, block=load("noise")["garbled"], reply="")
+    return _said(setting, "aside", rng, split, block=load("noise")["ask"], reply="")
 
 
 def _cannot(setting: _Setting, rng: random.Random, split: Split) -> Turn:
-    groups = {group(x.intent) for x in setting.listed} | {"end"}
+    groups = {group(x.intent) for x in setting.listed} | {"end", "stock"}
     present = {fact.kind for fact in setting.facts}
     if "callback" not in groups and "phone" in present:
         groups.add("callback")
     free = [
         x for x in intents()
-        if group(x) not in groups and _OUR_FACT.get(x, "") not in present
+        if group(x) not in groups and _ANSWERED.get(x, "") not in present
     ]  # fmt: skip
     if rng.random() < 0.35:
         free = [x for x in ("order_status", "book", "transfer") if x in free] or free
@@ -243,7 +248,7 @@ def _cannot(setting: _Setting, rng: random.Random, split: Split) -> Turn:
 def _tool(setting: _Setting, rng: random.Random, split: Split) -> Turn:
     usable = [x for x in setting.listed if x.intent != "end"]
     if not usable:
-        return _cannot(setting, rng, split)
+        return (_fact_turn if setting.facts else _cannot)(setting, rng, split)
     return request(rng.choice(usable), rng, split)[0]
 
 
@@ -263,7 +268,7 @@ def _single(setting: _Setting, rng: random.Random, split: Split) -> Turn:
 def _tool_exchange(setting: _Setting, rng: random.Random, split: Split) -> list[Turn]:
     usable = [x for x in setting.listed if x.intent != "end"]
     if not usable:
-        return [_cannot(setting, rng, split)]
+        return [_single(setting, rng, split)]
     listed = rng.choice(usable)
     first, values, open_slots = request(listed, rng, split, full=rng.random() < 0.4)
     turns = [first]
@@ -281,8 +286,10 @@ def _offered(setting: _Setting, rng: random.Random, split: Split) -> Turn:
     if transfer and rng.random() < 0.6:
         pattern, text = draw(rng, "accept", slots["accept"], split)
         reason = {} if not transfer.names else {"topic": Value("", ANYONE, ANYONE)}
-        return call_turn(transfer, reason, phrase(text, {}, rng), pattern, rng, split)
-    return _said(setting, "decline", slots["decline"], "All right. Anything else?", rng, split)
+        return call_turn(transfer, reason, phrase(text, {}, rng), rng, split, pattern=pattern)
+    return _said(
+        setting, "decline", rng, split, block=slots["decline"], reply="All right. Anything else?"
+    )
 
 
 def _follow(setting: _Setting, last: Turn, rng: random.Random, split: Split) -> list[Turn]:
@@ -291,10 +298,10 @@ def _follow(setting: _Setting, last: Turn, rng: random.Random, split: Split) -> 
         return [_offered(setting, rng, split)]
     roll = rng.random()
     if roll < 0.08 and reply:
-        turn = _said(setting, "repeat", load("repeat")["ask"], reply, rng, split)
+        turn = _said(setting, "repeat", rng, split, block=load("repeat")["ask"], reply=reply)
         return [turn]
     if last.intent.startswith("hours_") and setting.week and roll < 0.5:
-        day = rng.choice(hours_module.DAYS)
+        day = rng.choice(DAYS)
         turn = hours_module.ask_day(setting.week, day, rng, split, "hours_day")
         if turn.reply == UNKNOWN:
             turn = Turn(turn.said, turn.typed, UNKNOWN + setting.offer(),

@@ -7,7 +7,7 @@ from typing import Any
 
 from vita_model.training.dialogues.asking import draw, phrase
 from vita_model.training.dialogues.model import Split, Tool, ToolCall, Turn
-from vita_model.training.dialogues.patterns import lines, load, pool, slots_of
+from vita_model.training.dialogues.patterns import lines, load, slots_of
 from vita_model.training.dialogues.spoken import ONES
 from vita_model.training.dialogues.values import ARGUMENTS, Value, fill
 
@@ -78,9 +78,10 @@ def call_turn(
     listed: Listed,
     values: dict[str, Value],
     said: tuple[str, str],
-    pattern: str,
     rng: random.Random,
     split: Split,
+    *,
+    pattern: str,
 ) -> Turn:
     """A turn answered by calling the tool with all values known."""
     result, after = _result(listed, values, rng, split)
@@ -117,15 +118,17 @@ def request(
     values = _make_values(listed.intent, rng, split)
     want = rng.random() < 0.75 if full is None else full
     needed = _needed(listed)
-    block = entry["say"]
-    kept = [x for x in lines(block) if (needed <= slots_of(x)) == want] if needed else lines(block)
-    pattern, text = draw(rng, f"tool_{listed.intent}", "\n".join(kept or lines(block)), split)
+
+    def keep(line: str) -> bool:
+        return not needed or (needed <= slots_of(line)) == want
+
+    pattern, text = draw(rng, f"tool_{listed.intent}", entry["say"], split, keep)
     given = slots_of(text)
     said = phrase(text, {s: v for s, v in values.items() if s in given}, rng, lead=True)
     open_slots = needed - given
     if not open_slots:
         told = {s: v for s, v in values.items() if s in given}
-        return call_turn(listed, told, said, pattern, rng, split), values, open_slots
+        return call_turn(listed, told, said, rng, split, pattern=pattern), values, open_slots
     asking = entry["ask"][next(iter(open_slots))] if len(open_slots) == 1 else entry["ask_all"]
     if len(open_slots) > 1 and len(open_slots) < len(needed):
         asking = entry["ask"][sorted(open_slots, key=list(listed.names).index)[0]]
@@ -146,14 +149,14 @@ def bare_turn(
     if open_slots == {"day", "time"}:
         pattern, text = draw(rng, "slot_daytime", slots["daytime"], split)
         said = phrase(text, values, rng)
-        return [call_turn(listed, values, said, pattern, rng, split)]
+        return [call_turn(listed, values, said, rng, split, pattern=pattern)]
     turns: list[Turn] = []
     for at, slot in enumerate(order):
         kind = entry["args"][slot]["type"]
         pattern, text = draw(rng, f"slot_{kind}", slots[kind], split)
         said = phrase(text, {"v": values[slot]}, rng)
         if at == len(order) - 1:
-            turns.append(call_turn(listed, values, said, pattern, rng, split))
+            turns.append(call_turn(listed, values, said, rng, split, pattern=pattern))
         else:
             asking = entry["ask"][order[at + 1]]
             turns.append(Turn(*said, asking, intent=f"ask_{listed.intent}", pattern=pattern))
@@ -188,21 +191,15 @@ def correction(
                 }
         pattern, line = draw(rng, section, slots[section], split)
         said = phrase(line, filling, rng)
-        return call_turn(listed, {**values, slot: new}, said, pattern, rng, split)
+        return call_turn(listed, {**values, slot: new}, said, rng, split, pattern=pattern)
     return None
 
 
 def cannot_turn(intent: str, offer: str, rng: random.Random, split: Split) -> Turn:
     """A request whose tool is not listed: the agent says it can't do that."""
     entry = load("tools")[intent]
-    block = "\n".join(lines(entry["say"]))
-    pattern, text = draw(rng, f"tool_{intent}", block, split)
+    pattern, text = draw(rng, f"tool_{intent}", entry["say"], split)
     values = _make_values(intent, rng, split)
     said = phrase(text, values, rng, lead=True)
     reply = f"Sorry, I can't {entry['cannot']}.{offer}"
     return Turn(*said, reply, intent="cannot", pattern=pattern)
-
-
-def test_patterns(intent: str) -> int:
-    """How many held-out phrasings an intent has."""
-    return len(pool(f"tool_{intent}", load("tools")[intent]["say"], "test"))

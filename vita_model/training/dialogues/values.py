@@ -18,8 +18,9 @@ from vita_model.training.dialogues.spoken import (
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
 ROLES = (
     "manager", "owner", "doctor", "head chef", "director", "receptionist", "dentist", "trainer",
     "assistant manager", "shop manager", "sales manager", "head nurse", "teacher", "vet",
