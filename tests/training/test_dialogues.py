@@ -17,6 +17,7 @@ from vita_model.training.dialogues import (
     sample_spoken,
     system_prompt,
 )
+from vita_model.training.dialogues.exam import Question, is_right, load_exam, score
 from vita_model.training.dialogues.facts import UNKNOWN
 from vita_model.training.dialogues.spoken import ONES, digit_words, time_words, words
 
@@ -190,3 +191,42 @@ def test_utterances_and_replies_for_speech() -> None:
     assert len(set(spoken)) > 480
     replies = [sample_reply(rng, "train") for _ in range(200)]
     assert all(text and "{" not in text for text in replies)
+
+
+def test_the_exam_is_complete_and_worded_apart_from_training() -> None:
+    papers = load_exam()
+    questions = [question for paper in papers for question in paper.questions]
+    assert [len(paper.questions) for paper in papers] == [12] * 12
+    trained = {turn.said for _, turn in _turns(_dialogues("train", 1500))}
+    assert not [question.ask for question in questions if question.ask in trained]
+    for paper in papers:
+        prompt = system_prompt(paper.dialogue).lower()
+        tools = {tool.name: tool.parameters for tool in paper.dialogue.tools}
+        for question in paper.questions:
+            assert question.ask == words(question.ask)
+            assert question.call or question.refuse or question.has
+            if question.call:
+                assert question.call.arguments.keys() <= tools[question.call.name].keys()
+            elif "can't" not in "".join(question.has):
+                for rule in question.has:
+                    assert any(value.lower() in prompt for value in rule.split("|")), rule
+
+
+def test_the_exam_marks_values_calls_and_refusals() -> None:
+    fact = Question("b", "when", has=("9 am|nine",), never=("10",))
+    assert is_right(fact, "We open at 9 am.")
+    assert not is_right(fact, "We open at 9 am or 10.")
+    assert not is_right(fact, "We open at 19 am.")
+    assert not is_right(Question("b", "how much", has=("12",)), "It costs 12.50.")
+    assert is_right(Question("b", "how much", has=("12",)), "It costs $12.")
+    call = Question("b", "order", call=ToolCall("find", {"id": "4021"}))
+    assert is_right(call, ToolCall("find", {"id": "4021"}))
+    assert not is_right(call, ToolCall("find", {"id": "402"}))
+    assert not is_right(call, "4021")
+    refuse = Question("b", "odd", refuse=True)
+    assert is_right(refuse, UNKNOWN)
+    assert score([(fact, "9 am"), (refuse, "yes")]) == {
+        "fact": (1, 1),
+        "refuse": (0, 1),
+        "all": (1, 2),
+    }
