@@ -1,0 +1,64 @@
+"""Puts the pipeline of one call together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker, ProcessorUnusablePolicy
+from pipecat.processors.aggregators.dtmf_aggregator import DTMFAggregator
+
+from agent.api import MediaLeg
+from agent.calls.context import CallContext
+from agent.clock import Clock
+from agent.mulaw import SAMPLE_RATE
+from agent.pipeline.leg import LegInput
+from agent.pipeline.observer import CallObserver
+from agent.pipeline.output import PacedOutput
+from agent.pipeline.parts import CallParts
+from agent.pipeline.playback import Playback
+from agent.pipeline.realtime import RealtimeDialogue, session_settings
+from agent.pipeline.recorder import Recorder
+from agent.pipeline.timeline import CallTime
+from agent.pipeline.vita import ModelServer, VitaRealtimeLLMService
+
+_CANCEL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallPipeline:
+    """The pipeline of one call. `ear`, `model` and `mouth` each have a `run` beside it."""
+
+    parts: CallParts
+    ear: LegInput
+    model: VitaRealtimeLLMService
+    mouth: PacedOutput
+    worker: PipelineWorker
+
+
+def build_pipeline(
+    context: CallContext, leg: MediaLeg, clock: Clock, server: ModelServer, silent_s: float
+) -> CallPipeline:
+    """Caller → keypad → model → paced output, 8 kHz from end to end."""
+    line, time = context.line, CallTime(clock)
+    parts = CallParts(
+        time=time,
+        playback=Playback(),
+        observer=CallObserver(context.journal, time),
+        recorder=Recorder(context.recording_path) if context.recording_path else None,
+    )
+    settings = session_settings(line.instructions(), context.tools.specs(), line.voice)
+    ear = LegInput(leg, parts, silent_s)
+    keypad = DTMFAggregator(prefix="Keys pressed: ", enable_direct_mode=True)
+    model = VitaRealtimeLLMService(server, RealtimeDialogue(settings), context.tools, parts)
+    mouth = PacedOutput(leg, parts)
+    worker = PipelineWorker(
+        Pipeline([ear, keypad, model, mouth]),
+        params=PipelineParams(audio_in_sample_rate=SAMPLE_RATE, audio_out_sample_rate=SAMPLE_RATE),
+        cancel_timeout_secs=_CANCEL_S,
+        enable_rtvi=False,
+        enable_turn_tracking=False,
+        idle_timeout_secs=None,
+        processor_unusable_policy=ProcessorUnusablePolicy.END,
+    )
+    return CallPipeline(parts, ear, model, mouth, worker)

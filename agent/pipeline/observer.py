@@ -1,0 +1,123 @@
+"""Writes what happens in a call to its journal, with the latency of every turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from agent.calls.context import Journal
+from agent.log import get_logger
+from agent.pipeline.effects import CallerSaid
+from agent.pipeline.playback import Reply
+from agent.pipeline.recorder import Recording
+from agent.pipeline.timeline import CallTime
+
+log = get_logger(__name__)
+
+
+class CallObserver:
+    """Told by the parts of a pipeline what they did."""
+
+    def __init__(self, journal: Journal, time: CallTime) -> None:
+        self._journal = journal
+        self._time = time
+        self._turn_end_ms: int | None = None
+        self._latency_ms: int | None = None
+        self._metadata: dict[str, str] | None = None
+
+    def turn_ended(self, at_ms: int) -> None:
+        """The caller's turn ended `at_ms` into the call; an answer is due from here on."""
+        self._turn_end_ms = at_ms
+        self._latency_ms = None
+        self._metadata = None
+
+    def first_audio(self) -> None:
+        """The first piece of a reply left for the caller."""
+        if self._turn_end_ms is not None and self._latency_ms is None:
+            self._latency_ms = self._time.ms() - self._turn_end_ms
+            self._record_turn()
+
+    def reply_ended(self, metadata: Mapping[str, str]) -> None:
+        """The model has finished a response that was not noise."""
+        if self._turn_end_ms is not None:
+            self._metadata = dict(metadata)
+            self._record_turn()
+
+    def _record_turn(self) -> None:
+        if self._latency_ms is None or self._metadata is None:
+            return
+        self._journal.record("turn", {"latency_ms": self._latency_ms, "metadata": self._metadata})
+        log.info("turn_answered", latency_ms=self._latency_ms)
+        self._turn_end_ms = None
+
+    def noise(self, metadata: Mapping[str, str]) -> None:
+        """The model took a sound of the caller for noise."""
+        at_ms = self._time.ms() if self._turn_end_ms is None else self._turn_end_ms
+        self._journal.record("noise", {"at_ms": at_ms, "metadata": dict(metadata)})
+        self._turn_end_ms = None
+
+    def caller_said(self, said: CallerSaid) -> None:
+        """The words of a turn are known."""
+        self._journal.record(
+            "utterance",
+            {
+                "role": "caller",
+                "pii_text": said.text,
+                "start_ms": said.start_ms,
+                "end_ms": said.end_ms,
+            },
+        )
+
+    def reply_over(self, reply: Reply, *, interrupted: bool = False) -> None:
+        """The caller has heard a reply to its end, or up to an interruption."""
+        text = reply.book.text.strip()
+        if not text and reply.first_sent_at is None:
+            return
+        start_ms = self._time.ms(reply.first_sent_at)
+        self._journal.record(
+            "utterance",
+            {
+                "role": "agent",
+                "pii_text": text,
+                "pii_heard": reply.book.heard_text().strip(),
+                "start_ms": start_ms,
+                "end_ms": start_ms + reply.book.heard_ms,
+                "interrupted": interrupted,
+            },
+        )
+
+    def interrupted(self, heard_ms: int) -> None:
+        """The caller spoke over a reply."""
+        self._journal.record("interruption", {"at_ms": self._time.ms(), "heard_ms": heard_ms})
+
+    def digit(self, digit: str) -> None:
+        """The caller pressed a key."""
+        self._journal.record("digit", {"pii_digit": digit, "at_ms": self._time.ms()})
+
+    def model_link(
+        self, state: Literal["connected", "lost", "resumed", "gone"], detail: str = ""
+    ) -> None:
+        """The connection to the model server changed."""
+        self._journal.record("model_link", {"state": state, "detail": detail})
+        log.info("model_link", state=state, detail=detail)
+
+    def transfer(self, target: str, reason: str) -> None:
+        """The caller is handed over."""
+        self._journal.record("transfer", {"target": target, "reason": reason})
+
+    def recording(self, recording: Recording) -> None:
+        """The recording is closed."""
+        self._journal.record(
+            "recording",
+            {
+                "path": str(recording.path),
+                "sha256": recording.sha256,
+                "bytes": recording.size,
+                "duration_ms": recording.duration_ms,
+            },
+        )
+
+    def fault(self, code: str, message: str) -> None:
+        """Something went wrong that a person may want to look at."""
+        self._journal.record("fault", {"code": code, "message": message})
+        log.warning("call_fault", code=code, reason=message)

@@ -1,0 +1,44 @@
+"""What the processors of one call share, and the frames they pass on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipecat.frames.frames import InputAudioRawFrame, SystemFrame, TTSAudioRawFrame
+
+from agent.pipeline.observer import CallObserver
+from agent.pipeline.playback import Playback
+from agent.pipeline.recorder import Recorder
+from agent.pipeline.timeline import CallTime
+
+
+@dataclass(frozen=True, slots=True)
+class CallParts:
+    """State of one call that is not bound to a place in the pipeline."""
+
+    time: CallTime
+    playback: Playback
+    observer: CallObserver
+    recorder: Recorder | None
+
+
+@dataclass
+class CallerAudioFrame(InputAudioRawFrame):
+    """Caller audio. `audio` is linear; `payload` the same as µ-law, `at_ms` into the call."""
+
+    payload: bytes = b""
+    at_ms: int = 0
+
+
+@dataclass
+class ReplyAudioFrame(TTSAudioRawFrame):
+    """Agent audio of the item `context_id`. `audio` is linear; `payload` the same as µ-law."""
+
+    payload: bytes = b""
+
+
+@dataclass
+class MarkPlayedFrame(SystemFrame):
+    """Playback at the caller reached a mark."""
+
+    mark: str

@@ -1,0 +1,438 @@
+"""The Pipecat service that holds a call's conversation with a Realtime model server."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from pipecat.frames.frames import (
+    Frame,
+    InterruptionFrame,
+    TranscriptionFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.llm_service import WebsocketLLMService
+from pipecat.services.settings import LLMSettings
+from typing_extensions import override
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
+
+from agent.calls.context import ToolBox
+from agent.errors import ModelUnavailableError
+from agent.log import get_logger
+from agent.mulaw import SAMPLE_RATE, decode, silence
+from agent.pipeline.effects import (
+    CallerSaid,
+    CallerStarted,
+    CallerStopped,
+    Effect,
+    Problem,
+    ReplyAudio,
+    ReplyEnded,
+    ReplySpoken,
+    ReplyText,
+    Send,
+    ToolWanted,
+)
+from agent.pipeline.history import Event
+from agent.pipeline.parts import CallerAudioFrame, CallParts, MarkPlayedFrame, ReplyAudioFrame
+from agent.pipeline.realtime import RealtimeDialogue
+from agent.pipeline.timeline import CallerTape
+
+log = get_logger(__name__)
+
+MAX_FAILURES = 3
+"""Responses in a row a server may fail to make before the call is given up."""
+
+_TICK_S = 0.5
+_FIRST_PAUSE_S = 0.05
+_LAST_PAUSE_S = 1.0
+_STABLE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelServer:
+    """Where the model is, and how long it is waited for.
+
+    Attributes:
+        url: WebSocket URL of the Realtime endpoint.
+        api_key: Sent as a bearer token; empty for none.
+        model: Model named in the URL unless it names one itself.
+        connect_s: Limit of one attempt to connect.
+        gone_s: Without a working session for so long the call is given up.
+        patience_s: A server that owes an answer and sends nothing for so long is left.
+        tool_s: Limit of one tool call, above any limit of the tool itself.
+        filler_s: A tool that takes longer is bridged with `filler`.
+        filler: What is said meanwhile; empty for nothing.
+    """
+
+    url: str
+    api_key: str = ""
+    model: str = "vita"
+    connect_s: float = 3.0
+    gone_s: float = 8.0
+    patience_s: float = 15.0
+    tool_s: float = 60.0
+    filler_s: float = 1.2
+    filler: str = "One moment, please."
+
+    def endpoint(self) -> str:
+        """The URL with the model in its query."""
+        parts = urlsplit(self.url)
+        if "model=" in parts.query:
+            return self.url
+        query = "&".join(filter(None, [parts.query, urlencode({"model": self.model})]))
+        return urlunsplit(parts._replace(query=query))
+
+
+class VitaRealtimeLLMService(WebsocketLLMService):
+    """Caller's µ-law in, agent's µ-law out; sessions come and go, the conversation stays.
+
+    `run` has to run beside the pipeline; it owns the connection and the tool calls.
+    """
+
+    def __init__(
+        self, server: ModelServer, dialogue: RealtimeDialogue, tools: ToolBox, parts: CallParts
+    ) -> None:
+        super().__init__(
+            settings=LLMSettings(
+                model=server.model,
+                system_instruction=None,
+                temperature=None,
+                max_tokens=None,
+                top_p=None,
+                top_k=None,
+                frequency_penalty=None,
+                presence_penalty=None,
+                seed=None,
+                filter_incomplete_user_turns=None,
+                user_turn_completion_config=None,
+            )
+        )
+        self._server = server
+        self._dialogue = dialogue
+        self._toolbox = tools
+        self._parts = parts
+        self._tape = CallerTape()
+        self._live = False
+        self._resumed = False
+        self._sending = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._heard_from = 0.0
+        self.protected = False
+        """While set, the caller is not passed on and cannot interrupt."""
+
+    # What others ask of the service
+
+    async def say(self, text: str) -> None:
+        """Have exactly `text` said after what is being said now."""
+        await self._send_all(self._dialogue.say(text))
+
+    async def stop_talking(self) -> None:
+        """Cut the current reply short and forget what was still to be said."""
+        self._dialogue.forget_asks()
+        await self._cut_replies(cancel=True)
+        await self.broadcast_frame(InterruptionFrame)
+
+    async def settled(self) -> None:
+        """Wait until nothing is owed to the caller and everything said has been heard."""
+        while not (self._dialogue.idle and self._parts.playback.quiet):
+            self._changed.clear()
+            await self._changed.wait()
+
+    # Frames
+
+    @override
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Take caller audio, played marks, typed turns and interruptions; pass on the rest."""
+        await super().process_frame(frame, direction)
+        match frame:
+            case CallerAudioFrame():
+                await self._hear(frame)
+            case MarkPlayedFrame(mark=name):
+                for reply in self._parts.playback.played(name, self._parts.time.now()):
+                    self._parts.observer.reply_over(reply)
+                self._changed.set()
+            case TranscriptionFrame(text=text):
+                await self._send_all(self._dialogue.typed(text))
+            case InterruptionFrame():
+                if not self.protected:
+                    await self._cut_replies(cancel=True)
+                    await self.push_frame(frame, direction)
+            case _:
+                await self.push_frame(frame, direction)
+
+    async def _hear(self, frame: CallerAudioFrame) -> None:
+        payload = silence(len(frame.payload)) if self.protected else frame.payload
+        self._tape.add(frame.at_ms, payload)
+        if self._live:
+            await self._append(payload)
+
+    async def _append(self, payload: bytes) -> None:
+        audio = base64.b64encode(payload).decode("ascii")
+        await self._write(f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}')
+
+    async def _cut_replies(self, *, cancel: bool) -> bool:
+        """End all replies where playback stands. True when there was something to cut."""
+        replies = self._parts.playback.cut(self._parts.time.now())
+        events: list[Event] = self._dialogue.cancel() if cancel else []
+        for reply in replies:
+            book = reply.book
+            events += self._dialogue.cut(reply.item_id, book.heard_ms, book.heard_text())
+            self._parts.observer.interrupted(book.heard_ms)
+            self._parts.observer.reply_over(reply, interrupted=True)
+        await self._send_all(events)
+        self._changed.set()
+        return bool(replies)
+
+    # The connection
+
+    async def run(self) -> None:
+        """Keep a session with the model server until the pipeline ends.
+
+        Raises:
+            ExceptionGroup: Holds a `ModelUnavailableError`: no server for too long, a refusal
+                that will not change, or too many failed responses in a row.
+        """
+        since, from_ms, pause = self._now(), 0, _FIRST_PAUSE_S
+        try:
+            async with asyncio.TaskGroup() as tools:
+                while True:
+                    await self._establish(since + self._server.gone_s)
+                    opened = self._now()
+                    detail = await self._converse(from_ms, tools)
+                    if self._disconnecting:
+                        return
+                    from_ms = await self._lost(detail)
+                    if self._now() - opened > _STABLE_S:
+                        since, pause = self._now(), _FIRST_PAUSE_S
+                        continue
+                    await self._pause(pause, since + self._server.gone_s)
+                    pause = min(2 * pause, _LAST_PAUSE_S)
+        finally:
+            self._live = False
+            await self._disconnect_websocket()
+
+    async def _establish(self, deadline: float) -> None:
+        """Connect, at once and then with growing pauses.
+
+        Raises:
+            ModelUnavailableError: No server in time, or one that refuses us for good.
+        """
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                await self._connect_websocket()
+            except InvalidURI as error:
+                raise ModelUnavailableError(f"{error}: correct the model URL.") from error
+            except (OSError, TimeoutError, WebSocketException) as error:
+                status = error.response.status_code if isinstance(error, InvalidStatus) else 0
+                if status in (400, 401, 403, 404):
+                    raise ModelUnavailableError(
+                        f"The model server refuses the call with HTTP {status}: "
+                        "check the model URL and key."
+                    ) from error
+                log.warning("model_not_reached", error=repr(error))
+                await self._pause(pause, deadline)
+                pause = min(2 * pause, _LAST_PAUSE_S)
+            else:
+                return
+
+    async def _pause(self, pause_s: float, deadline: float) -> None:
+        if self._now() + pause_s > deadline:
+            raise ModelUnavailableError(
+                f"No model server has worked for {self._server.gone_s:g} s: start one, or correct "
+                "the model URL."
+            )
+        await asyncio.sleep(pause_s)
+
+    async def _lost(self, detail: str) -> int:
+        """Tidy up after a session; returns from where the next one needs the caller's audio."""
+        self._live = False
+        self._resumed = True
+        lost = self._dialogue.lost()
+        for item_id in lost.unfinished:
+            await self._apply_reply(ReplySpoken(item_id))
+        self._parts.observer.model_link("lost", detail)
+        self._changed.set()
+        return self._tape.end_ms if lost.resume_ms is None else lost.resume_ms
+
+    @override
+    async def _connect(self) -> None:
+        """Nothing here: `run` connects, so the pipeline starts without waiting for the server."""
+        self._disconnecting = False
+
+    @override
+    async def _connect_websocket(self) -> None:
+        key = self._server.api_key
+        async with asyncio.timeout(self._server.connect_s):
+            self._websocket = await self._websocket_connect(
+                self._server.endpoint(),
+                additional_headers={"Authorization": f"Bearer {key}"} if key else None,
+                compression=None,
+                max_size=4 << 20,
+                ping_interval=5,
+                ping_timeout=5,
+            )
+
+    @override
+    async def _disconnect_websocket(self) -> None:
+        websocket, self._websocket = self._websocket, None
+        if websocket is not None:
+            await websocket.close()
+
+    async def _converse(self, from_ms: int, tools: asyncio.TaskGroup) -> str:
+        """Run one session until its connection is lost; returns why it was."""
+        websocket = self._websocket
+        if websocket is None:
+            return "closed"
+        self._heard_from = self._now()
+        start_ms, _ = self._tape.since(from_ms)
+        await self._send_all(self._dialogue.open(start_ms))
+        await self._catch_up(start_ms)
+        self._parts.observer.model_link("resumed" if self._resumed else "connected")
+        try:
+            while not self._is_stuck():
+                try:
+                    async with asyncio.timeout(_TICK_S):
+                        message = await websocket.recv()
+                except TimeoutError:
+                    continue
+                self._heard_from = self._now()
+                await self._receive(message, tools)
+        except ConnectionClosed as error:
+            return str(error)
+        await self._disconnect_websocket()
+        return f"no answer for {self._server.patience_s:g} s"
+
+    async def _catch_up(self, start_ms: int) -> None:
+        """Send what the caller said before the session was there, then go live."""
+        while True:
+            _, audio = self._tape.since(start_ms)
+            if not audio:
+                self._live = True
+                return
+            start_ms = self._tape.end_ms
+            await self._append(audio)
+
+    def _is_stuck(self) -> bool:
+        if not self._dialogue.waiting:
+            self._heard_from = self._now()
+        return self._now() - self._heard_from > self._server.patience_s
+
+    async def _receive(self, message: str | bytes, tools: asyncio.TaskGroup) -> None:
+        try:
+            event = json.loads(message)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):
+            self._parts.observer.fault("model_protocol", "the model server sent no JSON object")
+            return
+        for effect in self._dialogue.receive(event):
+            await self._apply(effect, tools)
+        if self._dialogue.failures >= MAX_FAILURES:
+            raise ModelUnavailableError(f"The model server failed {MAX_FAILURES} times in a row.")
+        self._changed.set()
+
+    async def _apply(self, effect: Effect, tools: asyncio.TaskGroup) -> None:
+        observer = self._parts.observer
+        match effect:
+            case Send(event=event):
+                await self._send_all([event])
+            case CallerStarted():
+                if not self.protected and await self._cut_replies(cancel=False):
+                    await self.broadcast_frame(InterruptionFrame)
+            case CallerStopped(at_ms=at_ms):
+                observer.turn_ended(at_ms)
+            case CallerSaid():
+                observer.caller_said(effect)
+            case ToolWanted():
+                tools.create_task(self._run_tool(effect), name=f"tool-{effect.name}")
+            case Problem(code=code, message=message):
+                observer.fault(code or "model_error", message)
+            case _:
+                await self._apply_reply(effect)
+
+    async def _apply_reply(self, effect: ReplyAudio | ReplyText | ReplySpoken | ReplyEnded) -> None:
+        match effect:
+            case ReplyAudio(item_id=item_id, payload=payload):
+                await self._speak(item_id, payload)
+            case ReplyText(item_id=item_id, piece=piece):
+                self._parts.playback.reply(item_id).book.add_text(piece)
+            case ReplySpoken(item_id=item_id):
+                for reply in self._parts.playback.complete(item_id):
+                    self._parts.observer.reply_over(reply)
+                await self.push_frame(TTSStoppedFrame(context_id=item_id))
+            case ReplyEnded(metadata=metadata) if effect.is_noise:
+                self._parts.observer.noise(metadata)
+            case ReplyEnded(metadata=metadata):
+                self._parts.observer.reply_ended(metadata)
+
+    async def _speak(self, item_id: str, payload: bytes) -> None:
+        book = self._parts.playback.reply(item_id).book
+        if book.generated == 0:
+            await self.push_frame(TTSStartedFrame(context_id=item_id))
+        book.add_audio(len(payload))
+        await self.push_frame(
+            ReplyAudioFrame(
+                audio=decode(payload).tobytes(),
+                sample_rate=SAMPLE_RATE,
+                num_channels=1,
+                context_id=item_id,
+                payload=payload,
+            )
+        )
+
+    # Tools
+
+    async def _run_tool(self, call: ToolWanted) -> None:
+        done = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._bridge(done), name="tool-filler")
+            try:
+                async with asyncio.timeout(self._server.tool_s):
+                    output = await self._toolbox.run(call.name, call.arguments, call.call_id)
+            except TimeoutError:
+                output = json.dumps({"error": "the tool did not answer in time"})
+            done.set()
+        await self._send_all(self._dialogue.tool_finished(call.call_id, output))
+        self._changed.set()
+
+    async def _bridge(self, done: asyncio.Event) -> None:
+        """Say the filler when a tool takes long and nothing else is being said."""
+        try:
+            async with asyncio.timeout(self._server.filler_s):
+                await done.wait()
+        except TimeoutError:
+            if self._server.filler and not self._dialogue.waiting and self._parts.playback.quiet:
+                await self.say(self._server.filler)
+
+    # Sending
+
+    async def _send_all(self, events: Iterable[Event]) -> None:
+        """Send events together: no other event comes between them."""
+        async with self._sending:
+            for event in events:
+                await self._write(json.dumps(event))
+
+    async def _write(self, message: str) -> None:
+        """Send on the open connection. A lost one is noticed, and mended, by the reading side."""
+        if self._websocket is None:
+            return
+        try:
+            await self._websocket.send(message)
+        except ConnectionClosed:
+            self._live = False
+
+    def _now(self) -> float:
+        return self._parts.time.now()
