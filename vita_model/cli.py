@@ -1,0 +1,110 @@
+"""The `model` part of the `vita` command."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vita_model.engine.voice import VoiceModel
+    from vita_model.serving.server import ServerConfig
+
+EXIT_BAD_SETTING = 2
+EXIT_CANNOT_LISTEN = 3
+EXIT_NO_CHECKPOINT = 4
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def model() -> None:
+    """Serve the model that hears and speaks."""
+
+
+@app.command()
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 8090,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder of the weights; vita-tiny if left out.")
+    ] = None,
+    max_sessions: Annotated[int, typer.Option(min=1, help="Sessions served at once.")] = 8,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File with the key that clients must show.")
+    ] = None,
+    drain_s: Annotated[
+        float, typer.Option(min=0, help="Seconds that running sessions get to end at shutdown.")
+    ] = 30.0,
+) -> None:
+    """Serve a model over the OpenAI Realtime protocol."""
+    from vita_model.serving.server import ListenError, ServerConfig, open_listener
+
+    config = ServerConfig(max_sessions=max_sessions, api_key=_read_key(api_key_file))
+    try:
+        listener = open_listener(host, port)
+    except ListenError as error:
+        raise _end(str(error), EXIT_CANNOT_LISTEN) from None
+    with listener:
+        voice = _load(checkpoint)
+        try:
+            asyncio.run(_serve(voice, listener, config, drain_s))
+        except ListenError as error:
+            raise _end(str(error), EXIT_CANNOT_LISTEN) from None
+
+
+def _read_key(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        key = file.read_text().strip()
+    except OSError as error:
+        message = f"The key file {file} cannot be read: {error.strerror}."
+        raise _end(message, EXIT_BAD_SETTING) from None
+    if not key:
+        raise _end(f"The key file {file} is empty; write the key into it.", EXIT_BAD_SETTING)
+    return key
+
+
+def _load(checkpoint: Path | None) -> VoiceModel:
+    from vita_model.checkpoint import CheckpointError
+    from vita_model.engine import load_voice_model
+
+    if checkpoint is not None and not checkpoint.exists():
+        message = f"There is no checkpoint at {checkpoint}; give the folder of the weights."
+        raise _end(message, EXIT_NO_CHECKPOINT)
+    try:
+        return load_voice_model(checkpoint)
+    except (CheckpointError, FileNotFoundError) as error:
+        raise _end(f"The checkpoint cannot be used: {error}.", EXIT_NO_CHECKPOINT) from None
+
+
+async def _serve(
+    voice: VoiceModel, listener: socket.socket, config: ServerConfig, drain_s: float
+) -> None:
+    from vita_model.serving.server import REALTIME_PATH, serving
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with serving(voice, listener, config) as server:
+            host, port = listener.getsockname()[:2]
+            card = voice.card
+            print(f"{card.name} answers at ws://{host}:{port}{REALTIME_PATH}", flush=True)
+            print(f"Licence of the weights: {card.licence}. {card.licence_note}", flush=True)
+            await stop.wait()
+            await server.drain(drain_s)
+    finally:
+        await voice.close()
+
+
+def _end(message: str, code: int) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(code)

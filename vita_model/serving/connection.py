@@ -1,0 +1,216 @@
+"""One client's session: carries out what its dialogue wants, over a socket and a model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from vita_model.audio.telephone import WIRE_RATE, WIRE_WIDTH, WireDecoder
+from vita_model.engine.voice import ReplyEvent, Samples, ToolSpec, VoiceModel
+from vita_model.serving.conversation import decode_base64
+from vita_model.serving.dialogue import Dialogue
+from vita_model.serving.effects import (
+    CancelHearing,
+    CancelReply,
+    Effect,
+    Hear,
+    HearUpload,
+    Prepare,
+    Send,
+    StartReply,
+    StartSaying,
+)
+from vita_model.serving.events import (
+    AppendAudio,
+    ProtocolError,
+    client_event_id,
+    error_event,
+    parse_client_event,
+)
+from vita_model.serving.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+
+class ClientGoneError(Exception):
+    """The client cannot be reached any more."""
+
+
+class Peer(Protocol):
+    """The socket, as far as a session needs it. Both methods raise `ClientGoneError` at the end."""
+
+    async def receive(self) -> str | bytes:
+        """The next message."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send one message."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time limits of one session, in seconds."""
+
+    send: float = 20.0
+    hear: float = 30.0
+    reply_step: float = 30.0
+    prepare: float = 60.0
+    forget: float = 5.0
+
+
+class Connection:
+    """Runs one session until the client goes."""
+
+    def __init__(
+        self, *, peer: Peer, model: VoiceModel, dialogue: Dialogue, limits: Limits
+    ) -> None:
+        self._peer = peer
+        self._model = model
+        self._dialogue = dialogue
+        self._limits = limits
+        self._outbox = Outbox()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Serve the client. Returns when it has gone; all tasks have ended then."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                group.create_task(self._send_all(), name="sender")
+                self._carry_out(self._dialogue.greet())
+                await self._receive_all()
+        except* ClientGoneError:
+            pass
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.forget):
+                    await self._model.forget(self._dialogue.session_id)
+
+    async def _receive_all(self) -> None:
+        while True:
+            message = await self._peer.receive()
+            if isinstance(message, bytes):
+                error = ProtocolError("Events are sent as text frames.", "invalid_event")
+                self._outbox.post(error_event(error, None))
+            else:
+                await self._take(message)
+            await self._outbox.room()
+
+    async def _take(self, message: str) -> None:
+        try:
+            event = parse_client_event(message)
+            if isinstance(event, AppendAudio):
+                await self._append(decode_base64(event.audio, "audio"))
+            else:
+                self._carry_out(self._dialogue.handle(event))
+        except ProtocolError as error:
+            self._outbox.post(error_event(error, client_event_id(message)))
+
+    async def _append(self, data: bytes) -> None:
+        """Take audio a second at a time: a long recording must not hold up other sessions."""
+        step = self._dialogue.bytes_per_second
+        for start in range(0, len(data), step):
+            self._carry_out(self._dialogue.append(data[start : start + step]))
+            await asyncio.sleep(0)
+
+    async def _send_all(self) -> None:
+        while True:
+            event = await self._outbox.take()
+            try:
+                async with asyncio.timeout(self._limits.send):
+                    await self._peer.send(json.dumps(event))
+            except TimeoutError:
+                raise ClientGoneError("the client takes no events") from None
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(event=event):
+                    self._outbox.post(event)
+                case Hear(hearing_id=key, samples=samples):
+                    self._begin(key, self._hear(key, samples))
+                case HearUpload(hearing_id=key):
+                    self._begin(key, self._hear_upload(effect))
+                case StartReply(reply_id=key, request=request):
+                    self._begin(key, self._relay(key, self._model.reply(request)))
+                case StartSaying(reply_id=key, text=text, voice=voice):
+                    self._begin(key, self._relay(key, self._model.say(text, voice)))
+                case CancelReply(reply_id=key):
+                    self._outbox.drop_audio(key)
+                    self._cancel(key)
+                case CancelHearing(hearing_id=key):
+                    self._cancel(key)
+                case Prepare(instructions=instructions, tools=tools):
+                    self._cancel("prepare")
+                    self._begin("prepare", self._prepare(instructions, tools))
+
+    def _begin(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        task = self._group.create_task(work, name=key)
+        self._tasks[key] = task
+        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+
+    def _cancel(self, key: str) -> None:
+        task = self._tasks.get(key)
+        if task is not None:
+            task.cancel()
+
+    async def _hear_upload(self, upload: HearUpload) -> None:
+        samples = await asyncio.to_thread(_decode_upload, upload, self._model.input_rate)
+        await self._hear(upload.hearing_id, samples)
+
+    async def _hear(self, key: str, samples: Samples) -> None:
+        try:
+            async with asyncio.timeout(self._limits.hear):
+                heard = await self._model.hear(samples)
+        except TimeoutError:
+            self._carry_out(self._dialogue.hearing_failed(key, "Listening took too long."))
+        except Exception:  # whatever a model raises costs one turn, not the call
+            log.exception("hearing failed")
+            self._carry_out(self._dialogue.hearing_failed(key, "The model could not listen."))
+        else:
+            self._carry_out(self._dialogue.heard(key, heard))
+
+    async def _relay(self, key: str, events: AsyncIterator[ReplyEvent]) -> None:
+        try:
+            while True:
+                async with asyncio.timeout(self._limits.reply_step):
+                    event = await anext(events, None)
+                if event is None:
+                    break
+                self._carry_out(self._dialogue.replied(key, event))
+                await self._outbox.room()
+        except TimeoutError:
+            self._carry_out(self._dialogue.reply_failed(key, "The answer took too long."))
+        except Exception:  # whatever a model raises costs one answer, not the call
+            log.exception("reply failed")
+            self._carry_out(self._dialogue.reply_failed(key, "The model could not answer."))
+        else:
+            self._carry_out(self._dialogue.reply_failed(key, "The answer has no end."))
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+
+    async def _prepare(self, instructions: str, tools: Sequence[ToolSpec]) -> None:
+        session_id = self._dialogue.session_id
+        try:
+            async with asyncio.timeout(self._limits.prepare):
+                await self._model.prepare(session_id, instructions, tools)
+        except TimeoutError:
+            log.warning("preparing a prompt took too long; the first answer will be slower")
+        except Exception:  # the first answer meets the same fault and reports it
+            log.exception("preparing a prompt failed")
+
+
+def _decode_upload(upload: HearUpload, rate: int) -> Samples:
+    decoder = WireDecoder(upload.wire, rate)
+    step = WIRE_RATE[upload.wire] * WIRE_WIDTH[upload.wire]
+    pieces = range(0, len(upload.data), step)
+    return np.concatenate([decoder.feed(upload.data[at : at + step]) for at in pieces])

@@ -1,0 +1,76 @@
+"""What a dialogue wants done. It does nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vita_model.audio.telephone import WireFormat
+from vita_model.engine.voice import Request, Samples, ToolSpec
+from vita_model.serving.events import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send one event to the client, in this order."""
+
+    event: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """Let the model listen; answer with `Dialogue.heard` or `Dialogue.hearing_failed`."""
+
+    hearing_id: str
+    samples: Samples
+
+
+@dataclass(frozen=True, slots=True)
+class HearUpload:
+    """Like `Hear`, for audio that is still in the wire format."""
+
+    hearing_id: str
+    data: bytes
+    wire: WireFormat
+
+
+@dataclass(frozen=True, slots=True)
+class CancelHearing:
+    """Nobody waits for this hearing any more."""
+
+    hearing_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartReply:
+    """Let the model answer; pass its events to `Dialogue.replied`."""
+
+    reply_id: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class StartSaying:
+    """Let the model speak a given text; pass its events to `Dialogue.replied`."""
+
+    reply_id: str
+    text: str
+    voice: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """Stop computing this answer."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """The prompt of the session has changed: compute it ahead of the first turn."""
+
+    instructions: str
+    tools: Sequence[ToolSpec]
+
+
+Effect = Send | Hear | HearUpload | CancelHearing | StartReply | StartSaying | CancelReply | Prepare

@@ -1,0 +1,110 @@
+"""When a caller's turn begins and ends: speech probabilities in, signals out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+WINDOW_MS = 32
+"""One speech probability stands for 32 ms of audio."""
+ONSET_WINDOWS = 2
+"""Speech begins with two loud windows in a row: a click is one."""
+HELD_WINDOWS = 10
+"""From 300 ms of speech on a sound is more than a short "mm-hm"."""
+PAUSE_WINDOWS = 6
+"""After 190 ms of silence the utterance is worth hearing, though the turn may go on."""
+HYSTERESIS = 0.15
+"""Speech ends this far below the threshold it began at."""
+MAX_TURN_WINDOWS = 60_000 // WINDOW_MS
+"""A turn is at most one minute long."""
+
+
+class Signal(Enum):
+    """What a window of audio meant for the turn."""
+
+    STARTED = auto()
+    """The caller began to speak, `ONSET_WINDOWS` ago."""
+    HELD = auto()
+    """The caller has spoken for 300 ms of this turn."""
+    PAUSED = auto()
+    """The caller fell silent; the turn may end here."""
+    RESUMED = auto()
+    """The caller speaks on after a pause."""
+    STOPPED = auto()
+    """The turn is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRules:
+    """How sure, and how patient, the detector is.
+
+    Attributes:
+        threshold: Speech probability from which on a window counts as speech.
+        prefix_ms: Audio kept from before the onset.
+        silence_ms: Silence that ends a turn.
+    """
+
+    threshold: float = 0.5
+    prefix_ms: int = 300
+    silence_ms: int = 500
+
+    @property
+    def silence_windows(self) -> int:
+        """Silence that ends a turn, in windows."""
+        return max(1, round(self.silence_ms / WINDOW_MS))
+
+
+class TurnDetector:
+    """Follows one caller. Feed it one probability per window."""
+
+    def __init__(self, rules: TurnRules) -> None:
+        self._rules = rules
+        self.reset()
+
+    def reset(self) -> None:
+        """Wait for the next turn."""
+        self.speaking = False
+        self._loud = 0
+        self._silent = 0
+        self._spoken = 0
+        self._length = 0
+
+    def feed(self, probability: float) -> list[Signal]:
+        """Signals of one window, in the order they happened. `STOPPED` is always the last."""
+        if not self.speaking:
+            self._loud = self._loud + 1 if probability >= self._rules.threshold else 0
+            if self._loud < ONSET_WINDOWS:
+                return []
+            self.speaking = True
+            self._spoken = self._length = self._loud
+            return [Signal.STARTED]
+        self._length += 1
+        signals = self._speech() if self._is_speech(probability) else self._silence()
+        if self._length >= MAX_TURN_WINDOWS and Signal.STOPPED not in signals:
+            signals.append(Signal.STOPPED)
+        if Signal.STOPPED in signals:
+            self.reset()
+        return signals
+
+    def _is_speech(self, probability: float) -> bool:
+        floor = self._rules.threshold - (0 if self._silent else HYSTERESIS)
+        return probability >= max(floor, 0.01)
+
+    def _speech(self) -> list[Signal]:
+        signals = [Signal.RESUMED] if self._silent >= self._pause_windows else []
+        self._silent = 0
+        self._spoken += 1
+        if self._spoken == HELD_WINDOWS:
+            signals.append(Signal.HELD)
+        return signals
+
+    def _silence(self) -> list[Signal]:
+        self._silent += 1
+        signals = [Signal.PAUSED] if self._silent == self._pause_windows else []
+        if self._silent >= self._rules.silence_windows:
+            signals.append(Signal.STOPPED)
+        return signals
+
+    @property
+    def _pause_windows(self) -> int:
+        return min(PAUSE_WINDOWS, self._rules.silence_windows)
