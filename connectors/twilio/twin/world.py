@@ -1,0 +1,77 @@
+"""What all calls of a twin share."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Literal
+
+from connectors.twilio.twin.account import TwinAccount
+from connectors.twilio.twin.audio import tone
+from connectors.twilio.twin.caller import Pause, Script, Speak, WaitForEnd
+from connectors.twilio.twin.webhooks import Dialer, Method
+
+Policy = Literal["answer", "busy", "no_answer", "reject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """How a number behaves when it is dialled.
+
+    Attributes:
+        policy: Answer, or one of the ways not to.
+        ring_s: How long it rings before that.
+        script: What the person does after answering.
+    """
+
+    policy: Policy = "answer"
+    ring_s: float = 0.5
+    script: Script = (WaitForEnd(),)
+
+
+HUMAN = Callee(script=(Speak(tone(1000), "hello"), Pause(1000)))
+"""Whoever is transferred to when nothing else was said: greets, then puts the phone down."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Shared by all calls of one twin.
+
+    Attributes:
+        account: Whose calls they are.
+        dialer: Sends webhooks.
+        voice_url: Asked what to do with calls to any number.
+        status_url: Told when such a call is over; empty for nobody.
+        callees: Behaviour of numbers that are dialled.
+        tls: Trusted certificates of the agent; None for the system's.
+        on_stream_loss: What a call does when its stream breaks without a close.
+        voice: What `<Say>` sounds like.
+    """
+
+    account: TwinAccount
+    dialer: Dialer
+    voice_url: str
+    status_url: str = ""
+    callees: dict[str, Callee] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+    on_stream_loss: Literal["continue", "hang_up"] = "continue"
+    voice: Literal["tone", "silence"] = "tone"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Go on with the document at this address."""
+
+    url: str
+    method: Method = "POST"
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Go on with this document."""
+
+    twiml: str
+
+
+Instruction = Fetch | Inline
