@@ -141,8 +141,10 @@ class CallDesk(Protocol):
         ...
 
     async def serve(self, call_id: str, leg: MediaLeg, control: CallControl) -> CallOutcome:
-        """Run the call over its media leg until either side ends it. Never raises for the model,
-        a tool or a store: the caller hears an apology and the outcome is `failed`.
+        """Run the call over its media leg until either side ends it.
+
+        Never raises for the model, a tool or a store: the caller hears an apology and the outcome
+        is `failed`.
         """
         ...
 

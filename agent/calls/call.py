@@ -16,6 +16,7 @@ from agent.api import NextStep
 State = Literal["admitted", "connected", "in_progress", "transferring", "ended"]
 
 MAX_ATTEMPTS: Final = 3
+LONGEST_REASON: Final = 32
 
 RANK: Final[dict[State, int]] = {
     "admitted": 0,
@@ -96,10 +97,13 @@ class Call:
             raise InvalidMoveError(f"no transfer to refuse in state {self.state}")
         return replace(self, state="in_progress")
 
-    def end(self, reason: str, *, epoch: int | None = None) -> Call:
-        """The call is over."""
+    def end(self, reason: str, *, epoch: int | None = None, transfer_to: str = "") -> Call:
+        """The call is over. `transfer_to` is a hand-over that was wished for and not made."""
         return replace(
-            self._forward("ended"), reason=reason, epoch=self.epoch if epoch is None else epoch
+            self._forward("ended"),
+            reason=reason[:LONGEST_REASON],
+            epoch=self.epoch if epoch is None else epoch,
+            transfer_to=transfer_to or self.transfer_to,
         )
 
     def _forward(self, state: State) -> Call:

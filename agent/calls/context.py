@@ -34,9 +34,10 @@ class ToolBox(Protocol):
         ...
 
     async def run(self, name: str, arguments: str, tool_call_id: str) -> str:
-        """Run a tool and return its answer as JSON text. Never raises: a bad name, bad arguments,
-        a time-out or a crash become an `{"error": …}` answer the model can speak about.
-        Intent and result are journalled.
+        """Run a tool and return its answer as JSON text.
+
+        Never raises: a bad name, bad arguments, a time-out or a crash become an `{"error": …}`
+        answer the model can speak about. Intent and result are journalled.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,13 +83,18 @@ class Line(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
+LineCheck = Callable[[Line], object]
+"""Raises `ConfigurationError` for a line that cannot work."""
+
+
 class LineBook:
     """The lines of one file. A changed file counts from the next call on."""
 
-    def __init__(self, path: Path, lines: Mapping[str, Line], read_at: int) -> None:
+    def __init__(self, path: Path, check: LineCheck) -> None:
         self._path = path
-        self._lines = dict(lines)
-        self._read_at = read_at
+        self._check = check
+        self._read_at = _changed_at(path)
+        self._lines = _read(path, check)
 
     def __iter__(self) -> Iterator[Line]:
         return iter(self._lines.values())
@@ -115,22 +120,26 @@ class LineBook:
             return
         self._read_at = changed_at
         try:
-            self._lines = _read(self._path)
+            self._lines = _read(self._path, self._check)
         except ConfigurationError as error:
             log.error("lines_not_reloaded", reason=str(error))  # noqa: TRY400 - the sentence says it all
             return
         log.info("lines_reloaded", lines=len(self._lines))
 
 
-def load_lines(path: Path) -> LineBook:
+def load_lines(path: Path, check: LineCheck = lambda _: None) -> LineBook:
     """Read a lines file.
+
+    Args:
+        path: The YAML file.
+        check: Called for every line read, now and later; may raise `ConfigurationError`. A changed
+            file with an error in it is logged and the lines stay as they were.
 
     Raises:
         ConfigurationError: The file is missing, is not YAML, or an entry is wrong; the sentence
             names file, entry and key.
     """
-    read_at = _changed_at(path)
-    return LineBook(path, _read(path), read_at)
+    return LineBook(path, check)
 
 
 def _changed_at(path: Path) -> int:
@@ -140,7 +149,7 @@ def _changed_at(path: Path) -> int:
         return 0
 
 
-def _read(path: Path) -> dict[str, Line]:
+def _read(path: Path, check: LineCheck) -> dict[str, Line]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -161,6 +170,7 @@ def _read(path: Path) -> dict[str, Line]:
         line = _line(path, position, entry)
         if line.number in lines:
             raise ConfigurationError(f"{path}, line {position}: {line.number} is given twice.")
+        check(line)
         lines[line.number] = line
     return lines
 

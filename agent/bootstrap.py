@@ -1,0 +1,153 @@
+"""Puts the agent together, and takes it apart again in the opposite order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.calls.line import LineBook, load_lines
+from agent.calls.repository import CallRepository
+from agent.calls.service import FrontDesk
+from agent.calls.serving import CallRunner
+from agent.calls.slots import CallSlots
+from agent.clock import Clock, SystemClock
+from agent.errors import ConfigurationError
+from agent.session.embedded import EmbeddedValkey
+from agent.session.lease import Leases
+from agent.session.live import LiveFeed
+from agent.session.session import Sessions
+from agent.session.store import SessionStore
+from agent.session.tokens import StreamTokens
+from agent.settings import Settings
+from agent.store import migrate
+from agent.store.engine import Database
+from agent.store.journal import CallJournal
+from agent.store.shipper import Shipper
+from agent.store.spool import Spool
+from agent.tasks import TaskOwner
+from agent.tools.registry import ToolRegistry
+
+DRAIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The parts others may use while the agent runs."""
+
+    settings: Settings
+    desk: FrontDesk
+    lines: LineBook
+    registry: ToolRegistry
+    calls: CallRepository
+    live: LiveFeed
+    shipper: Shipper
+
+
+@asynccontextmanager
+async def build(
+    settings: Settings,
+    *,
+    runner: CallRunner,
+    registry: ToolRegistry | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Application]:
+    """Start everything the agent stands on; on the way out, ship what is left and stop it.
+
+    Args:
+        settings: The installation's settings.
+        runner: Runs one call's conversation.
+        registry: The tools; all installed plugins when absent.
+        clock: Where time is read; the machine's when absent.
+
+    Raises:
+        ConfigurationError: A setting, the lines, the tools or the database are wrong.
+        SessionStoreError: Redis does not answer.
+    """
+    clock = clock or SystemClock()
+    registry = registry or ToolRegistry.discover()
+    lines = load_lines(settings.lines_file, registry.allowed)
+    data_dir = _data_dir(settings)
+    async with AsyncExitStack() as stack:
+        store = await _session_store(settings, stack)
+        database = Database(settings.sql_url())
+        stack.push_async_callback(database.close)
+        await asyncio.to_thread(migrate.upgrade, database.url)
+
+        spool, shipper = await _spool(data_dir, database, stack)
+        live = LiveFeed(store)
+        tasks = await stack.enter_async_context(TaskOwner("agent"))
+        _ = tasks.spawn(live.run(), name="live")
+        _ = tasks.spawn(shipper.run(), name="shipper")
+        stack.push_async_callback(shipper.stop, DRAIN_S)
+        stack.push_async_callback(live.flush)
+
+        def journal(call_id: str, epoch: int) -> CallJournal:
+            return CallJournal(call_id, epoch, spool=spool, live=live, clock=clock)
+
+        desk = FrontDesk(
+            lines=lines,
+            registry=registry,
+            runner=runner,
+            sessions=Sessions(store),
+            leases=Leases(store, clock, _worker_name()),
+            tokens=StreamTokens(store, settings.token_ttl_s),
+            journals=journal,
+            slots=CallSlots(settings.max_calls, settings.token_ttl_s, clock),
+            clock=clock,
+            data_dir=data_dir,
+            token_ttl_s=settings.token_ttl_s,
+        )
+        yield Application(
+            settings=settings,
+            desk=desk,
+            lines=lines,
+            registry=registry,
+            calls=CallRepository(database),
+            live=live,
+            shipper=shipper,
+        )
+
+
+def _data_dir(settings: Settings) -> Path:
+    path = settings.data_dir.resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The data folder {path} cannot be made: {error.strerror}. Set VITA_DATA_DIR."
+        ) from error
+    return path
+
+
+async def _session_store(settings: Settings, stack: AsyncExitStack) -> SessionStore:
+    if settings.redis_url is not None:
+        url = settings.redis_url.get_secret_value()
+    else:
+        url = (await stack.enter_async_context(EmbeddedValkey(settings.data_dir))).url
+    store = SessionStore(url)
+    stack.push_async_callback(store.close)
+    await store.ping()
+    return store
+
+
+async def _spool(
+    data_dir: Path, database: Database, stack: AsyncExitStack
+) -> tuple[Spool, Shipper]:
+    """Our own spool; what killed workers left in theirs is shipped first."""
+    folder = data_dir / "spool"
+    spool = Spool.claim(folder)
+    stack.callback(spool.close)
+    for orphan in Spool.claim_orphans(folder):
+        stack.callback(orphan.close)
+        await Shipper(orphan, database).stop(DRAIN_S)
+    return spool, Shipper(spool, database)
+
+
+def _worker_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -1,0 +1,64 @@
+"""One call while this process serves it: every move goes to its journal and its session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.api import CallControl
+from agent.calls.call import Call
+from agent.calls.context import CallIntents, Journal
+from agent.errors import CarrierError, SessionStoreError
+from agent.log import get_logger
+from agent.session.session import CallSession, Sessions
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class LiveCall:
+    """A call under way. The journal is the truth; a session that cannot be saved is only stale."""
+
+    session: CallSession
+    journal: Journal
+    sessions: Sessions
+    intents: CallIntents = field(default_factory=CallIntents)
+
+    @property
+    def call(self) -> Call:
+        """Where the call stands."""
+        return self.session.call
+
+    async def move(self, call: Call, *, durable: bool = False) -> None:
+        """Let the call stand at `call`."""
+        self.session = self.session.at(call)
+        self.journal.record(
+            "call_state",
+            {"state": call.state, "attempt": call.attempt, "reason": call.reason},
+            durable=durable,
+        )
+        try:
+            await self.sessions.save(self.session)
+        except SessionStoreError as error:
+            log.warning("session_not_saved", state=call.state, reason=str(error))
+
+
+class WatchedControl:
+    """A carrier's control of a call that keeps the call's state in step."""
+
+    def __init__(self, control: CallControl, live: LiveCall) -> None:
+        self._control = control
+        self._live = live
+
+    async def hang_up(self) -> None:
+        """End the call at the carrier."""
+        await self._control.hang_up()
+
+    async def transfer(self, target: str) -> None:
+        """Connect the caller to `target`; a refusal leaves the call with the agent."""
+        live = self._live
+        await live.move(live.call.transfer(target))
+        try:
+            await self._control.transfer(target)
+        except CarrierError:
+            await live.move(live.call.transfer_refused())
+            raise

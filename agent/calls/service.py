@@ -1,0 +1,230 @@
+"""The front desk: admits calls, opens their media stream once, and sees each to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from agent.api import Admission, CallControl, CallOutcome, IncomingCall, MediaLeg, NextStep
+from agent.calls import call as calls
+from agent.calls.context import CallContext, Journal
+from agent.calls.line import LineBook
+from agent.calls.live_call import LiveCall
+from agent.calls.serving import CallRunner, Serving
+from agent.calls.slots import CallSlots
+from agent.clock import Clock
+from agent.errors import SessionStoreError, VitaError
+from agent.log import bound_call, get_logger
+from agent.session.lease import Leases
+from agent.session.session import CallSession, Sessions
+from agent.session.tokens import StreamTokens
+from agent.tools.registry import ToolRegistry
+from agent.tools.runner import CallToolBox
+from agent.tools.tool import ToolContext
+
+log = get_logger(__name__)
+
+SETTLE_S = 1.0
+SETTLE_STEP_S = 0.05
+CLOSE_TIMEOUT_S = 2.0
+
+
+class Journals(Protocol):
+    """Opens the journal of a call for one writer."""
+
+    def __call__(self, call_id: str, epoch: int) -> Journal:
+        """A journal whose events come after those of every writer with a lower epoch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontDesk:
+    """The agent's `CallDesk`. One per process."""
+
+    lines: LineBook
+    registry: ToolRegistry
+    runner: CallRunner
+    sessions: Sessions
+    leases: Leases
+    tokens: StreamTokens
+    journals: Journals
+    slots: CallSlots
+    clock: Clock
+    data_dir: Path
+    token_ttl_s: float
+    _served: dict[str, Serving] = field(default_factory=dict, init=False)
+
+    async def admit(self, call: IncomingCall) -> Admission:
+        """Accept a call; the same carrier call again gets a fresh token for the same `call_id`.
+
+        Raises:
+            LineNotFoundError: No line has this number.
+            CapacityError: No room for another call.
+            SessionStoreError: Redis is out of reach.
+            SpoolError: The local disk takes no record of the call.
+        """
+        line = self.lines.find(call.to_number)
+        call_id = calls.call_id_for(call.carrier, call.carrier_call_id)
+        known = await self.sessions.load(call_id)
+        self.slots.promise(call_id)
+        try:
+            if known is None:
+                epoch = await self.leases.next_epoch(call_id)
+                session = CallSession(call, line, calls.Call(epoch=epoch))
+                self._record_admission(session)
+                await self.sessions.save(session)
+            token = await self.tokens.issue(call_id, call.carrier_call_id)
+        except VitaError:
+            self.slots.forget(call_id)
+            raise
+        return Admission(call_id=call_id, token=token, token_ttl_s=self.token_ttl_s)
+
+    async def claim(self, token: str, carrier_call_id: str) -> str:
+        """Exchange a one-use token for its `call_id`.
+
+        Raises:
+            TokenRejectedError: Unknown, expired, used, or issued for another call.
+            SessionStoreError: Redis is out of reach.
+        """
+        return await self.tokens.claim(token, carrier_call_id)
+
+    async def serve(self, call_id: str, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        """Run the call over its media leg until either side ends it.
+
+        Whatever happens, its last state is in the journal, and slot and lease are free again.
+        """
+        with bound_call(call_id):
+            self.slots.start(call_id)
+            try:
+                return await self._serve(call_id, leg, control)
+            except (VitaError, calls.InvalidMoveError) as error:
+                log.error("call_not_served", reason=str(error))  # noqa: TRY400 - the sentence says it
+                return "failed"
+            finally:
+                self.slots.stop(call_id)
+
+    async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
+        """The carrier reports that the call is over; a stream that is still open is closed."""
+        call_id = calls.call_id_for(carrier, carrier_call_id)
+        with bound_call(call_id):
+            self.slots.forget(call_id)
+            serving = self._served.get(call_id)
+            if serving is not None:
+                serving.live.journal.record("carrier_report", {"reason": reason})
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                        await serving.leg.close()
+                return
+            try:
+                await self._ended_unserved(call_id, reason)
+            except VitaError as error:
+                log.warning("end_not_recorded", reason=str(error))
+
+    async def next_step(self, carrier: str, carrier_call_id: str) -> NextStep:
+        """What the carrier should do now that the media stream has ended."""
+        call_id = calls.call_id_for(carrier, carrier_call_id)
+        with bound_call(call_id):
+            try:
+                session = await self._settled(call_id)
+            except SessionStoreError as error:
+                log.warning("next_step_unknown", reason=str(error))
+                return NextStep("apologise")
+            step = calls.next_step(session.call) if session else NextStep("hang_up")
+            log.info("next_step", step=step.kind)
+            return step
+
+    async def _serve(self, call_id: str, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        session = await self.sessions.load(call_id)
+        if session is None:
+            raise SessionStoreError("The call has no session: it was admitted too long ago.")
+        lease = await self.leases.take(call_id)
+        live = LiveCall(session, self.journals(call_id, lease.epoch), self.sessions)
+        serving = Serving(live, leg, control, lease, self.leases, self.runner)
+        self._served[call_id] = serving
+        try:
+            await live.move(live.call.connect(lease.epoch))
+            return await serving.run(self._context)
+        finally:
+            if self._served.get(call_id) is serving:
+                del self._served[call_id]
+            with suppress(SessionStoreError):
+                await self.leases.release(lease)
+
+    async def _ended_unserved(self, call_id: str, reason: str) -> None:
+        """Nobody here serves the call: a worker that does elsewhere will end it, else we do."""
+        session = await self.sessions.load(call_id)
+        if session is None:
+            return
+        epoch = await self.leases.next_epoch(call_id)
+        live = LiveCall(session, self.journals(call_id, epoch), self.sessions)
+        live.journal.record("carrier_report", {"reason": reason})
+        if not session.call.over and not await self.leases.is_held(call_id):
+            await live.move(session.call.end(reason, epoch=epoch), durable=True)
+
+    async def _settled(self, call_id: str) -> CallSession | None:
+        """The session once its worker has written the end, which may follow the stream's end."""
+        session: CallSession | None = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                while True:
+                    session = await self.sessions.load(call_id)
+                    if session is None or session.call.over:
+                        break
+                    if not await self.leases.is_held(call_id):
+                        break
+                    await asyncio.sleep(SETTLE_STEP_S)
+        return session
+
+    def _record_admission(self, session: CallSession) -> None:
+        incoming, line = session.incoming, session.line
+        journal = self.journals(session.call_id, session.call.epoch)
+        journal.record(
+            "call_admitted",
+            {
+                "carrier": incoming.carrier,
+                "carrier_call_id": incoming.carrier_call_id,
+                "direction": incoming.direction,
+                "to": incoming.to_number,
+                "pii_from": incoming.from_number,
+                "line_version": line.version(),
+                "line": line.model_dump(mode="json"),
+            },
+            durable=True,
+        )
+        journal.record("call_state", {"state": "admitted", "attempt": 0, "reason": ""})
+        log.info(
+            "call_admitted",
+            call_id=session.call_id,
+            line=line.number,
+            pii_from=incoming.from_number,
+        )
+
+    def _context(self, live: LiveCall) -> CallContext:
+        session = live.session
+        line, caller = session.line, session.incoming.from_number
+        tool_context = ToolContext(
+            call_id=session.call_id,
+            caller_number=caller,
+            line=line,
+            intents=live.intents,
+            data_dir=self.data_dir,
+        )
+        tools = CallToolBox(self.registry.allowed(line), tool_context, live.journal, self.clock)
+        return CallContext(
+            call_id=session.call_id,
+            line=line,
+            direction=session.incoming.direction,
+            caller_number=caller,
+            journal=live.journal,
+            tools=tools,
+            intents=live.intents,
+            recording_path=self._recording_path(session) if line.recording else None,
+        )
+
+    def _recording_path(self, session: CallSession) -> Path:
+        day = self.clock.now().strftime("%Y/%m/%d")
+        name = f"{session.call_id}-{session.call.attempt}.wav"
+        return self.data_dir / "recordings" / day / name

@@ -1,0 +1,1 @@
+"""The `vita` command: one file per group of commands."""

@@ -1,0 +1,37 @@
+"""The `vita` command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typing_extensions import override
+
+from agent.cli import calls, db, lines, model, tools
+from agent.errors import VitaError
+
+
+class VitaGroup(TyperGroup):
+    """Turns expected errors into one sentence on stderr and their exit code."""
+
+    @override
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VitaError as error:
+            typer.echo(f"vita: {error}", err=True)
+            raise typer.Exit(error.exit_code) from error
+
+
+app = typer.Typer(
+    cls=VitaGroup,
+    help="Phone lines answered aloud by a hosted VITA model.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.add_typer(calls.app, name="calls")
+app.add_typer(lines.app, name="lines")
+app.add_typer(tools.app, name="tools")
+app.add_typer(db.app, name="db")
+app.command("model", context_settings=model.PASS_ON)(model.model)
