@@ -1,6 +1,7 @@
 """Draws one phrasing and says it: the same words spoken and typed."""
 
 import random
+import re
 from collections.abc import Callable
 
 from vita_model.training.dialogues.model import Split
@@ -15,6 +16,8 @@ _LEADS = (
     "i've got a question", "and",
 )  # fmt: skip
 _TAILS = ("please", "thanks", "then", "if you don't mind", "by the way", "exactly", "actually")
+
+_RELATIVE = re.compile(r"\bon (today|tomorrow)\b")
 
 
 def draw(
@@ -53,6 +56,7 @@ def phrase(
     for name, value in values.items():
         said = said.replace(f"{{{name}}}", value.spoken)
         typed = typed.replace(f"{{{name}}}", value.typed)
+    said, typed = (_RELATIVE.sub(r"\1", text) for text in (said, typed))
     return words(said), as_typed(typed, rng)
 
 

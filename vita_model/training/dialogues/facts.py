@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vita_model.training.dialogues.asking import draw, phrase, text_value
 from vita_model.training.dialogues.model import Split, Turn
@@ -10,6 +10,12 @@ from vita_model.training.dialogues.patterns import expand, lines, load
 from vita_model.training.dialogues.values import fill, price
 
 UNKNOWN = "Sorry, I don't have that information."
+_PLURALS = (
+    ("does {a_item}", "do {a_item}"),
+    ("is {a_item}", "are {a_item}"),
+    ("{a_item} is", "{a_item} are"),
+    ("{a_item} costs", "{a_item} cost"),
+)
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,7 @@ class Fact:
     lines: list[str]
     ask: Callable[[random.Random, Split], Turn]
     keys: frozenset[str] = frozenset()
+    follow: Callable[[random.Random, Split], Turn] | None = None
 
 
 def kinds() -> tuple[str, ...]:
@@ -83,6 +90,9 @@ def price_turn(
         return not short or line.startswith(("and ", "what about", "how about"))
 
     pattern, text = draw(rng, "price", load("prices")["ask"], split, keep)
+    if is_plural(item):
+        for one, many in _PLURALS:
+            text = text.replace(one, many)
     said, typed = phrase(
         text, {"a_item": text_value(item), "item": text_value(bare(item))}, rng, lead=not short
     )
@@ -132,7 +142,10 @@ def price_facts(items: list[str], rng: random.Random, split: Split) -> list[Fact
         def ask(rng: random.Random, split: Split, item: str = item, reply: str = reply) -> Turn:
             return price_turn(item, reply, rng, split, intent="price")
 
-        facts.append(Fact("price", [] if listed else [line], ask))
+        def follow(rng: random.Random, split: Split, item: str = item, reply: str = reply) -> Turn:
+            return price_turn(item, reply, rng, split, intent="price", short=True)
+
+        facts.append(Fact("price", [] if listed else [line], ask, follow=follow))
     if listed:
         title = rng.choice(("Prices", "Price list", "Our prices", "We charge", "What it costs"))
         gap = rng.choice((" ", " ", ": ", " - ", " for "))
@@ -140,7 +153,7 @@ def price_facts(items: list[str], rng: random.Random, split: Split) -> list[Fact
             f"{cost} for {item}" if gap == " for " else f"{bare(item)}{gap}{cost}"
             for item, cost in zip(chosen, costs, strict=True)
         ]
-        facts[0] = Fact("price", [f"{title}: {', '.join(entries)}"], facts[0].ask)
+        facts[0] = replace(facts[0], lines=[f"{title}: {', '.join(entries)}"])
     summary = ", ".join(f"{bare(i)} {c}" for i, c in list(zip(chosen, costs, strict=True))[:3])
 
     def ask_all(rng: random.Random, split: Split) -> Turn:

@@ -194,7 +194,7 @@ def _off_topic(reply: str, rng: random.Random, split: Split) -> Turn:
 def _talk(setting: _Setting, rng: random.Random, split: Split) -> Turn:
     talk = load("talk")
     kind = rng.choice(
-        [k for k in talk if k not in {"nothing", "wrongnumber", "confused", "sorry"}]
+        [k for k in talk if k not in {"nothing", "wrongnumber", "sorry"}]
         + ["hello", "whoareyou", "thanks"]
     )
     block, reply = talk[kind]["ask"], talk[kind]["reply"].strip()
@@ -252,9 +252,26 @@ def _tool(setting: _Setting, rng: random.Random, split: Split) -> Turn:
     return request(rng.choice(usable), rng, split)[0]
 
 
+def _two_questions(setting: _Setting, rng: random.Random, split: Split) -> Turn:
+    """Two fact questions in one breath, answered one after the other."""
+    first, second = _fact_turn(setting, rng, split), _fact_turn(setting, rng, split)
+    if first.reply == second.reply or "unknown" in {first.intent, second.intent}:
+        return first
+    joint = rng.choice((" and ", " and also ", " oh and ", " and "))
+    typed = first.typed.rstrip(".?") + joint + second.typed[:1].lower() + second.typed[1:]
+    return Turn(
+        first.said + joint + second.said,
+        typed,
+        f"{first.reply} {second.reply}",
+        intent="two_questions",
+        pattern=first.pattern,
+    )
+
+
 def _single(setting: _Setting, rng: random.Random, split: Split) -> Turn:
     makers: list[tuple[float, Callable[[], Turn]]] = [
         (0.44 if setting.facts else 0.0, partial(_fact_turn, setting, rng, split)),
+        (0.03 if setting.facts else 0.0, partial(_two_questions, setting, rng, split)),
         (0.24, partial(_tool, setting, rng, split)),
         (0.13, partial(_unknown, setting, rng, split)),
         (0.06, partial(_talk, setting, rng, split)),
@@ -307,6 +324,9 @@ def _follow(setting: _Setting, last: Turn, rng: random.Random, split: Split) -> 
             turn = Turn(turn.said, turn.typed, UNKNOWN + setting.offer(),
                         intent="unknown", pattern=turn.pattern)  # fmt: skip
         return [turn]
+    priced = [fact.follow for fact in setting.facts if fact.follow]
+    if last.intent == "price" and len(priced) > 1 and roll < 0.5:
+        return [rng.choice(priced)(rng, split)]
     return []
 
 

@@ -107,6 +107,22 @@ def _needed(listed: Listed) -> frozenset[str]:
     return frozenset() if listed.intent == "transfer" else frozenset(listed.names)
 
 
+def _maybe_corrected(
+    intent: str, slot: str, value: Value, rng: random.Random, split: Split
+) -> Value:
+    """Sometimes the value said after a wrong one: "tuesday no sorry wednesday"."""
+    kind = load("tools")[intent]["args"].get(slot, {"type": "reason"})["type"]
+    if kind not in {"day", "time", "people", "digits"} or rng.random() > 0.05:
+        return value
+    wrong = ARGUMENTS[kind](rng, split)
+    joint = rng.choice(("no sorry", "sorry", "no wait", "i mean", "or rather", "no", "actually no"))
+    return Value(
+        f"{wrong.spoken} {joint} {value.spoken}",
+        f"{wrong.typed}, {joint} {value.typed}",
+        value.argument,
+    )
+
+
 def request(
     listed: Listed, rng: random.Random, split: Split, *, full: bool | None = None
 ) -> tuple[Turn, dict[str, Value], frozenset[str]]:
@@ -124,7 +140,16 @@ def request(
 
     pattern, text = draw(rng, f"tool_{listed.intent}", entry["say"], split, keep)
     given = slots_of(text)
-    said = phrase(text, {s: v for s, v in values.items() if s in given}, rng, lead=True)
+    said = phrase(
+        text,
+        {
+            s: _maybe_corrected(listed.intent, s, v, rng, split)
+            for s, v in values.items()
+            if s in given
+        },
+        rng,
+        lead=True,
+    )
     open_slots = needed - given
     if not open_slots:
         told = {s: v for s, v in values.items() if s in given}
