@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -46,9 +46,25 @@ class Comparison:
         return "; ".join(lines) or "all tensors fit"
 
 
+def _aliases(module: nn.Module) -> dict[str, str]:
+    """Names of tied parameters, each with the first name of the same parameter."""
+    first: dict[int, str] = {}
+    aliases: dict[str, str] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        known = first.setdefault(id(parameter), name)
+        if known != name:
+            aliases[name] = known
+    return aliases
+
+
 def tensor_shapes(module: nn.Module) -> dict[str, Shape]:
-    """Name and shape of every tensor a checkpoint of `module` holds; works on the meta device."""
-    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    """Name and shape of every tensor a checkpoint of `module` holds; works on the meta device.
+
+    A tied parameter stands under its first name only.
+    """
+    aliases = _aliases(module)
+    state = module.state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in state.items() if name not in aliases}
 
 
 def compare(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> Comparison:
@@ -119,7 +135,7 @@ def fold_shapes(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 
 def _stored(
-    files: Iterable[Path], prefix: str, ignore: tuple[str, ...]
+    files: Iterable[Path], prefix: str = "", ignore: tuple[str, ...] = ()
 ) -> dict[str, tuple[Path, Shape]]:
     stored: dict[str, tuple[Path, Shape]] = {}
     for file in files:
@@ -129,9 +145,14 @@ def _stored(
                     inner = name.removeprefix(prefix)
                     if name.startswith(prefix) and not inner.startswith(ignore):
                         stored[inner] = (file, tuple(source.get_slice(name).get_shape()))
-        except (OSError, RuntimeError) as error:
+        except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{file} is not a readable safetensors file: {error}") from error
     return stored
+
+
+def stored_shapes(files: Iterable[Path]) -> dict[str, Shape]:
+    """Name and shape of every tensor in some safetensors files; no weight is read."""
+    return {name: shape for name, (_, shape) in _stored(files).items()}
 
 
 def load_checkpoint(
@@ -162,6 +183,7 @@ def load_checkpoint(
     files = checkpoint_files(path)
     stored = _stored(files, prefix, ignore)
     shapes = fold_shapes({name: shape for name, (_, shape) in stored.items()})
+    aliases = _aliases(module)
     outcome = compare(tensor_shapes(module), shapes)
     if not outcome.fits:
         raise CheckpointError(f"{path} does not fit the model: {outcome.report()}")
@@ -180,6 +202,9 @@ def load_checkpoint(
                 for name, tensor in tensors.items()
             }
         module.load_state_dict(tensors, strict=False, assign=True)
+    for alias, name in aliases.items():
+        owner, _, attribute = alias.rpartition(".")
+        setattr(module.get_submodule(owner), attribute, module.get_parameter(name))
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Tensor]:

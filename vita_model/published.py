@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from vita_model.assembly import CONFIG_FILE
+from vita_model.checkpoint import CheckpointError, convert_torch_file, stored_shapes
 from vita_model.config import (
     AdapterConfig,
     AudioEncoderConfig,
@@ -12,6 +18,7 @@ from vita_model.config import (
     LanguageConfig,
     SpeechDecoderConfig,
     VisionConfig,
+    VitaConfig,
 )
 
 _PROJECTORS = {"mlp2x_gelu": "mlp", "linear": "linear"}
@@ -142,3 +149,48 @@ def codec_config(data: Mapping[str, Any]) -> CodecConfig:
         codebook_weight=data["codebook_loss_lambda"],
         commitment_weight=data["commitment_loss_lambda"],
     )
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())  # JSON is YAML too
+    except (OSError, yaml.YAMLError) as error:
+        raise CheckpointError(f"{path} is missing or unreadable: {error}") from error
+
+
+def prepare_folder(folder: Path, vision: VisionConfig | None = None) -> VitaConfig:
+    """Make a downloaded VITA-1.5 folder loadable by `vita_model.assembly.load_model`, once.
+
+    The shards stay as they are. The speech decoder and the codec are converted to safetensors
+    beside them, and the configuration of all parts is gathered in one file.
+
+    Args:
+        folder: A copy of the published repository.
+        vision: Sizes of the vision tower, which are published elsewhere; None takes the known ones.
+
+    Raises:
+        CheckpointError: A file is missing or unreadable.
+        UnsupportedVariantError: A part has a form this model does not know.
+    """
+    hub = _read(folder / "config.json")
+    recipes = sorted(folder.glob("*/train.yaml"))
+    recipe = _read(recipes[0]) if recipes else None
+    speech_folder, codec_folder = (folder / "vita_tts_ckpt" / name for name in ("decoder", "codec"))
+    convert_torch_file(speech_folder / "final.pt", folder / "speech.safetensors")
+    convert_torch_file(codec_folder / "final.pt", folder / "codec.safetensors")
+    speech = speech_config(_read(speech_folder / "model.json"))
+    stored = stored_shapes([folder / "speech.safetensors"])
+    prefix = any(name.startswith("layers_prefix.") for name in stored)
+    projector = _PROJECTORS[hub["mm_projector_type"]]
+    config = VitaConfig(
+        language=language_config(hub),
+        vision=(vision or VisionConfig()).model_copy(update={"projector": projector}),
+        audio=audio_config(recipe) if recipe else AudioEncoderConfig(),
+        adapter=adapter_config(recipe["model_conf"]) if recipe else AdapterConfig(),
+        speech=speech.model_copy(update={"prefix": prefix}),
+        codec=codec_config(_read(codec_folder / "model.json")),
+        audio_prompt_rows=hub.get("audio_prompt_num") or 0,
+        max_length=hub.get("tokenizer_model_max_length", VitaConfig().max_length),
+    )
+    (folder / CONFIG_FILE).write_text(json.dumps(config.to_json(), indent=2))
+    return config

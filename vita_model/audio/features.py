@@ -80,7 +80,7 @@ def filter_bank(samples: Tensor, bins: int = 80) -> Tensor:
     frames = (frames - _PREEMPHASIS * previous) * _window().to(frames.device)
     power = torch.fft.rfft(frames, n=_FFT_SIZE).abs() ** 2
     energy = power @ _mel_filters(bins).to(frames.device).T
-    return energy.clamp_min(torch.finfo(torch.float32).eps).log()
+    return torch.log(energy.clamp_min(torch.finfo(torch.float32).eps))
 
 
 class GlobalCmvn(nn.Module):

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from vita_model import published
+from vita_model.checkpoint import load_checkpoint
+from vita_model.config import VisionConfig
+from vita_model.vision import tiling
+from vita_model.vision.encoder import VisionTower, space_to_depth
+from vita_model.vision.projector import build_projector
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    "name", ["a1_internvit_realstruct", "a2_internvit_qknorm", "a3_internvit_posinterp"]
+)
+def test_tower_and_projector_equal_the_reference(name, golden):
+    case = golden(name)
+    config = published.vision_config(case.config["vision"], case.config["mm_projector_type"])
+    model = nn.Module()
+    model.vision_tower = VisionTower(config)
+    model.mm_projector = build_projector(config, case.config["llm_hidden_size"])
+    load_checkpoint(model, case.weights)
+    rows = model.vision_tower(case.inputs["pixel_values"])
+    assert case.agrees("tower_output", rows)
+    assert case.agrees("projector_output", model.mm_projector(rows))
+
+
+def test_space_to_depth_joins_neighbours_row_by_row():
+    grid = torch.arange(16.0).view(1, 16, 1)
+    assert space_to_depth(grid)[0].tolist() == [
+        [0, 1, 4, 5],
+        [2, 3, 6, 7],
+        [8, 9, 12, 13],
+        [10, 11, 14, 15],
+    ]
+
+
+def test_features_are_halved_and_the_class_row_dropped():
+    config = VisionConfig(hidden_size=8, layers=1, heads=2, intermediate_size=8, image_size=56)
+    tower = VisionTower(config)
+    pixels = torch.randn(1, 3, 56, 56)
+    rows = tower.vision_tower(pixels)
+    assert torch.allclose(tower(pixels), space_to_depth(rows[:, 1:]) * 0.5)
+
+
+@pytest.mark.parametrize(
+    ("size", "units"),
+    [
+        ((448, 448), 1),
+        ((100, 100), 1),
+        ((896, 448), 3),
+        ((500, 2000), 5),
+        ((1280, 768), 7),
+        ((640, 480), 13),
+        ((800, 600), 13),
+        ((1024, 768), 13),
+        ((320, 240), 13),
+        ((352, 288), 13),
+        ((1280, 720), 9),
+        ((1920, 1080), 9),
+        ((1080, 1920), 9),
+        ((3000, 300), 11),
+    ],
+)
+def test_number_of_tiles(size, units):
+    columns, rows = tiling.grid(*size)
+    assert columns * rows + (columns * rows > 1) == units
+
+
+def test_tiles_are_cut_row_by_row_with_a_thumbnail_last():
+    picture = Image.new("RGB", (56, 28), "black")
+    picture.paste("white", (28, 0, 56, 28))
+    left, right, whole = tiling.tiles(picture, size=28)
+    assert left.getpixel((5, 14)) == (0, 0, 0)
+    assert right.getpixel((22, 14)) == (255, 255, 255)
+    assert whole.getpixel((2, 14)) == (0, 0, 0)
+    assert whole.getpixel((26, 14)) == (255, 255, 255)
+
+
+def test_live_frames_are_one_tile():
+    (tile,) = tiling.tiles(Image.new("RGB", (640, 480)), most=1)
+    assert tile.size == (448, 448)
+
+
+def test_pixels_are_normalised_and_cropped_about_the_centre():
+    picture = Image.new("RGB", (300, 100), "black")
+    picture.paste("white", (100, 0, 200, 100))
+    values = tiling.batch([picture], size=100)
+    assert values.shape == (1, 3, 100, 100)
+    expected = torch.tensor([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225])
+    assert torch.allclose(values[0, :, 50, 50], expected)
+
+
+@pytest.mark.parametrize(
+    ("count", "rate", "frames"),
+    [
+        (250, 25.0, [0, 25, 50, 75, 100, 125, 150, 175, 200, 225]),
+        (50, 25.0, [0, 16, 32, 49]),
+        (1, 25.0, [0, 0, 0, 0]),
+    ],
+)
+def test_video_frames_are_taken_once_a_second(count, rate, frames):
+    assert tiling.video_frames(count, rate) == frames
+
+
+def test_long_videos_give_sixteen_frames():
+    frames = tiling.video_frames(25 * 600, 25.0)
+    assert len(frames) == 16
+    assert frames[0] == 0
+    assert frames[-1] == 25 * 599
