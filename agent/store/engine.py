@@ -7,6 +7,7 @@ only takes the write lock at the write. Every writing transaction therefore begi
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from agent.errors import ConfigurationError
 
 POOL_SIZE = 5
 BUSY_TIMEOUT_MS = 5000
+
+POSTGRES = "postgresql+psycopg"
+DRIVERS = {"sqlite": "sqlite", "postgresql": POSTGRES, "postgres": POSTGRES}
 
 
 class Database:
@@ -46,16 +50,17 @@ def database_url(text: str) -> URL:
     Raises:
         ConfigurationError: The URL is none of SQLite or PostgreSQL.
     """
-    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": None}
     try:
         url = make_url(text)
     except ArgumentError as error:
         raise ConfigurationError("The setting VITA_DATABASE_URL is not a database URL.") from error
-    driver = drivers.get(url.get_backend_name())
+    driver = DRIVERS.get(url.get_backend_name())
     if driver is None:
         raise ConfigurationError(
             "The setting VITA_DATABASE_URL: must start with sqlite:/// or postgresql://."
         )
+    if driver == POSTGRES and find_spec("psycopg") is None:
+        raise ConfigurationError("PostgreSQL needs its driver: pip install 'vita-agent[postgres]'.")
     return url.set(drivername=driver)
 
 

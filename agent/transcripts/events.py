@@ -7,7 +7,9 @@ personal data. Payloads are JSON-ready; a kind may gain optional keys, never los
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import NotRequired, TypedDict
 
 
 class CallAdmitted(TypedDict):
@@ -23,13 +25,11 @@ class CallAdmitted(TypedDict):
 
 
 class CallState(TypedDict):
-    """The call moved to another state; `epoch` and `rank` order competing writers."""
+    """The call moved to another state. Of two competing ones the higher `seq` holds."""
 
     state: Literal["admitted", "connected", "in_progress", "transferring", "ended"]
-    epoch: int
-    rank: int
-    attempt: NotRequired[int]
-    reason: NotRequired[str]
+    attempt: int
+    reason: str
 
 
 class CarrierReport(TypedDict):

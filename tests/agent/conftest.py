@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from agent.calls.line import Line
+from agent.session.embedded import EmbeddedValkey
+from agent.session.live import LiveFeed
+from agent.session.store import SessionStore
+from agent.store import migrate
+from agent.store.engine import Database
+from agent.store.spool import Spool
+
+
+class ManualClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+        self._monotonic = 1000.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+        self._monotonic += seconds
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line(
+        number="+15550100",
+        business="Brightside Dental",
+        greeting="Hello.",
+        facts=("Sunday: closed",),
+        tools=("lookup_order", "transfer_to_human", "end_call"),
+        transfer_target="+15550199",
+    )
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = EmbeddedValkey(tmp_path_factory.mktemp("redis"))
+    asyncio.run(server.__aenter__())
+    yield server.url
+    asyncio.run(server.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def store(redis_url: str) -> AsyncIterator[SessionStore]:
+    # Cores are shared with other tests: the budget itself is tested where the server is stopped.
+    store = SessionStore(redis_url, budget_s=5.0)
+    await store.redis.flushall()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def live(store: SessionStore) -> LiveFeed:
+    return LiveFeed(store)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    spool = Spool.claim(tmp_path / "spool")
+    yield spool
+    spool.close()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'calls.db'}")
+    migrate.upgrade(database.url)
+    yield database
+    await database.close()
