@@ -31,9 +31,6 @@ from agent.pipeline.effects import (
 )
 from agent.pipeline.history import Event, History, Item
 
-PREFIX_MS = 300
-"""Audio before the onset of speech that belongs to it."""
-
 _OUR_METADATA = ("vita_ask", "vita_say")
 _BUSY = "conversation_already_has_active_response"
 
@@ -259,9 +256,10 @@ class RealtimeDialogue:
         return [Send(event) for event in self._next()]
 
     def _speech_started(self, event: Event) -> list[Effect]:
+        """`audio_start_ms` already counts the audio the server keeps from before the onset."""
         at_ms = self._offset_ms + _int(event, "audio_start_ms")
-        self._speaking = max(at_ms - PREFIX_MS, 0)
-        self._spans[_str(event, "item_id")] = (self._speaking, at_ms)
+        self._speaking = at_ms
+        self._spans[_str(event, "item_id")] = (at_ms, at_ms)
         return [CallerStarted(at_ms)]
 
     def _speech_stopped(self, event: Event) -> list[Effect]:

@@ -122,12 +122,13 @@ class _Call:
     async def run(self) -> CallOutcome:
         try:
             await self._run_tasks()
-        except* VitaError as errors:
-            for error in _leaves(errors):
-                self._fail(getattr(error, "code", "error"), str(error))
         except* Exception as errors:
-            log.exception("call_broke")
-            self._fail("internal", repr(errors.exceptions[0]))
+            for error in _leaves(errors):
+                if isinstance(error, VitaError):
+                    self._fail(error.code, str(error))
+                else:
+                    log.exception("call_broke", exc_info=error)
+                    self._fail("internal", repr(error))
         finally:
             await self._tidy_up()
         return self._outcome.result()
@@ -241,9 +242,8 @@ class _Call:
             self._outcome.set_result(outcome)
 
     def _fail(self, code: str, message: str) -> None:
-        if not self._outcome.done():
-            self._observer.fault(code, message)
-            self._end("failed")
+        self._observer.fault(code, message)
+        self._end("failed")
 
     async def _tidy_up(self) -> None:
         parts = self._pipeline.parts

@@ -93,7 +93,7 @@ os.kill(os.getpid(), 9)
     done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
     assert done.returncode == -9
     samples = read(path)
-    assert len(samples) >= 32000
+    assert len(samples) >= 24000, "at most the block being written may be missing"
     assert (samples[:, CALLER] == 12).all()
 
 
