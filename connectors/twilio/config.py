@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from agent.errors import ConfigurationError
@@ -41,7 +40,7 @@ class TwilioConfig:
     auth_token: str = field(repr=False)
     public_url: str
     older_auth_tokens: tuple[str, ...] = field(default=(), repr=False)
-    shared_keys: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
+    shared_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     api_base_url: str | None = None
     webhook_timeout_s: float = 5.0
     start_timeout_s: float = 5.0

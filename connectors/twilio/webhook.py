@@ -174,7 +174,8 @@ def _twiml(document: str) -> Response:
 
 def _rejected(request: Request, error: RejectedRequestError) -> Response:
     log.warning("webhook_rejected", path=request.url.path, status=error.status, reason=str(error))
-    return Response(status_code=error.status)
+    # closing the connection also ends a body that is still coming
+    return Response(status_code=error.status, headers={"Connection": "close"})
 
 
 def _reason(error: Exception) -> str:
