@@ -119,11 +119,16 @@ _OPEN_FORMS = (
     "{d}: {o} to {c}", "Open {d}: {o} to {c}", "Open {d} {o} - {c}", "{d} {o}-{c}",
     "We are open {d} from {o} to {c}.", "We open at {o} and close at {c} on {d}.",
     "Hours {d}: {o} to {c}", "{d}: open {o}, close {c}", "{d} from {o} until {c}",
+    "{d} we open at {o} and close at {c}.", "We're here {d}, {o} to {c}",
+    "Doors open {d} at {o} and shut at {c}.", "{d}: {o} till {c}", "Office hours {d} {o} to {c}",
+    "{d} opening time {o}, closing time {c}", "You can visit us {d} between {o} and {c}.",
     "Opening hours {d}: {o} - {c}", "{d} {o} till {c}", "On {d} we are here {o} to {c}.",
 )  # fmt: skip
 _CLOSED_FORMS = (
     "{d}: closed", "Closed on {d}", "We are closed on {d}.", "{d} closed", "No opening on {d}",
     "{d}: CLOSED", "Closed {d}", "{d} we stay closed", "Not open on {d}",
+    "{d}: no opening", "We don't open on {d}.", "On {d} we are closed.", "{d} - closed",
+    "{d} is our closing day",
 )  # fmt: skip
 
 

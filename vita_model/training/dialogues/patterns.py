@@ -20,6 +20,10 @@ def _bucket(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % 100
 
 
+def _wording(line: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", line)
+
+
 def pattern_id(section: str, line: str) -> str:
     """The stable id of one phrasing line of a section."""
     return f"{section}.{hashlib.sha256(line.encode()).hexdigest()[:8]}"
@@ -45,17 +49,20 @@ def lines(block: str) -> tuple[str, ...]:
 def held_out(section: str, block: str) -> frozenset[str]:
     """The ids of the test phrasings of a block.
 
-    These are the lines that hash below the test share and, so that every kind of
-    phrasing can be tested, one of each four or more lines with the same slots.
+    These are the lines whose wording hashes below the test share (the same wording in
+    two sections lies on the same side) and, so that every kind of phrasing can be
+    tested, one of each four or more lines with the same slots.
     """
     alike: dict[frozenset[str], list[str]] = {}
     for line in lines(block):
-        alike.setdefault(slots_of(line), []).append(pattern_id(section, line))
+        alike.setdefault(slots_of(line), []).append(line)
     out: set[str] = set()
-    for ids in alike.values():
-        chosen = {key for key in ids if _bucket(key) < _TEST_SHARE}
-        out |= chosen or ({min(ids, key=_bucket)} if len(ids) >= 4 else set())
-    return frozenset(out)
+    for group in alike.values():
+        chosen = {line for line in group if _bucket(_wording(line)) < _TEST_SHARE}
+        out |= chosen or (
+            {min(group, key=lambda line: _bucket(_wording(line)))} if len(group) >= 4 else set()
+        )
+    return frozenset(pattern_id(section, line) for line in out)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from vita_model.training.dialogues import hours as hours_module
@@ -147,8 +147,7 @@ def _fact_turn(setting: _Setting, rng: random.Random, split: Split) -> Turn:
     kind = rng.choices(present, weights)[0]
     turn = rng.choice([fact for fact in setting.facts if fact.kind == kind]).ask(rng, split)
     if turn.reply == UNKNOWN:
-        return Turn(turn.said, turn.typed, UNKNOWN + setting.offer(),
-                    intent="unknown", pattern=turn.pattern)  # fmt: skip
+        return replace(turn, reply=UNKNOWN + setting.offer())
     return turn
 
 
@@ -167,11 +166,8 @@ def _unknown(setting: _Setting, rng: random.Random, split: Split) -> Turn:
         if missing:
             return price_turn(rng.choice(missing), reply, rng, split, intent="unknown")
     if roll < 0.42 and setting.week is None:
-        return (
-            hours_module.ask_day(hours_module.Week({}), rng.choice(DAYS), rng, split)
-            if not reply.endswith("?")
-            else _off_topic(reply, rng, split)
-        )
+        turn = hours_module.ask_day(hours_module.Week({}), rng.choice(DAYS), rng, split)
+        return replace(turn, reply=reply)
     free = [kind for kind in kinds() if kind not in blocked or kind in _KEYED]
     if "stock" in free and setting.tool("checkstock"):
         free.remove("stock")
@@ -321,8 +317,7 @@ def _follow(setting: _Setting, last: Turn, rng: random.Random, split: Split) -> 
         day = rng.choice(DAYS)
         turn = hours_module.ask_day(setting.week, day, rng, split, "hours_day")
         if turn.reply == UNKNOWN:
-            turn = Turn(turn.said, turn.typed, UNKNOWN + setting.offer(),
-                        intent="unknown", pattern=turn.pattern)  # fmt: skip
+            turn = replace(turn, reply=UNKNOWN + setting.offer())
         return [turn]
     priced = [fact.follow for fact in setting.facts if fact.follow]
     if last.intent == "price" and len(priced) > 1 and roll < 0.5:
