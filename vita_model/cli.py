@@ -73,7 +73,7 @@ def _read_key(file: Path | None) -> str | None:
 
 def _load(checkpoint: Path | None) -> VoiceModel:
     from vita_model.checkpoint import CheckpointError
-    from vita_model.engine import load_voice_model
+    from vita_model.engine.load import load_voice_model
 
     if checkpoint is not None and not checkpoint.exists():
         message = f"There is no checkpoint at {checkpoint}; give the folder of the weights."

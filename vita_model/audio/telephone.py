@@ -43,7 +43,7 @@ def _nearest_code(levels: NDArray[np.int16]) -> NDArray[np.uint8]:
     order = np.argsort(levels, kind="stable")
     middles = (levels[order].astype(np.int32)[1:] + levels[order].astype(np.int32)[:-1]) / 2
     values = np.arange(-32_768, 32_768)
-    return order[np.searchsorted(middles, values)].astype(np.uint8)
+    return order[np.searchsorted(middles, values, side="right")].astype(np.uint8)
 
 
 _LEVELS = {"audio/pcmu": _mulaw_levels(), "audio/pcma": _alaw_levels()}

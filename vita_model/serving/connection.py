@@ -44,7 +44,7 @@ class ClientGoneError(Exception):
 
 
 class Peer(Protocol):
-    """The socket, as far as a session needs it. Both methods raise `ClientGoneError` at the end."""
+    """The socket, as far as a session needs it. Waiting ends in `ClientGoneError`."""
 
     async def receive(self) -> str | bytes:
         """The next message."""
@@ -52,6 +52,10 @@ class Peer(Protocol):
 
     async def send(self, text: str) -> None:
         """Send one message."""
+        ...
+
+    def drop(self) -> None:
+        """Cut the connection without a goodbye: the client would not take it."""
         ...
 
 
@@ -128,6 +132,7 @@ class Connection:
                 async with asyncio.timeout(self._limits.send):
                     await self._peer.send(json.dumps(event))
             except TimeoutError:
+                self._peer.drop()
                 raise ClientGoneError("the client takes no events") from None
 
     def _carry_out(self, effects: list[Effect]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Turn:
 
     signal: Signal
     at_ms: int
-    samples: Samples = _NOTHING
+    samples: Samples = field(default_factory=lambda: _NOTHING)
 
 
 class Listener:

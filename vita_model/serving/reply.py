@@ -116,7 +116,7 @@ class Reply:
         self._message = message
         events = self._add(message)
         message.parts.append(SpokenPart() if self.options.speak else TextPart("output_text", ""))
-        return [*events, self._event("content_part.added", message, part=message.parts[0].public())]
+        return [*events, self._event("content_part.added", part=self._public_part())]
 
     def _add(self, item: Item) -> list[Json]:
         previous = self._conversation.append(item)
@@ -194,7 +194,7 @@ class Reply:
             ]
         else:
             events = [self._event("output_text.done", text=part.text)]
-        events.append(self._event("content_part.done", part=message.parts[0].public()))
+        events.append(self._event("content_part.done", part=self._public_part()))
         events += self._item_done(message)
         self._message = None
         return events
@@ -218,14 +218,21 @@ class Reply:
             raise RuntimeError("no message is open")
         return part
 
+    def _public_part(self) -> Json:
+        """The part as `content_part` events name it, which is not as items do."""
+        part = self._part()
+        if isinstance(part, SpokenPart):
+            return {"type": "audio", "transcript": part.transcript}
+        return {"type": "text", "text": part.text}
+
     def _spoken(self) -> SpokenPart:
         part = self._part()
         if not isinstance(part, SpokenPart):
             raise TypeError("the answer is typed, not spoken")
         return part
 
-    def _event(self, kind: str, message: Message | None = None, **fields: object) -> Json:
-        message = message or self._message
+    def _event(self, kind: str, **fields: object) -> Json:
+        message = self._message
         if message is None:
             raise RuntimeError("no message is open")
         return server_event(

@@ -32,7 +32,6 @@ from vita_model.serving.vad import SileroDetector
 log = logging.getLogger(__name__)
 
 REALTIME_PATH = "/v1/realtime"
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _KEY_PREFIX = "openai-insecure-api-key."
 
 
@@ -48,6 +47,8 @@ class ServerConfig:
     api_key: str | None = field(default=None, repr=False)
     ping_interval: float = 20.0
     ping_timeout: float = 20.0
+    close_timeout: float = 5.0
+    max_message_bytes: int = 16 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)
 
 
@@ -103,6 +104,9 @@ class _Peer:
             await self._connection.send(text)
         except ConnectionClosed:
             raise ClientGoneError("the client has gone") from None
+
+    def drop(self) -> None:
+        self._connection.transport.abort()
 
 
 class ModelServer:
@@ -225,9 +229,10 @@ async def serving(
             select_subprotocol=_subprotocol,
             create_connection=_Socket,
             compression=None,
-            max_size=MAX_MESSAGE_BYTES,
+            max_size=config.max_message_bytes,
             ping_interval=config.ping_interval,
             ping_timeout=config.ping_timeout,
+            close_timeout=config.close_timeout,
             server_header=None,
         )
     except OSError as error:
