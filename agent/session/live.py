@@ -59,7 +59,7 @@ class LiveFeed:
             "seq": str(seq),
             "kind": kind,
             "at": at.isoformat(),
-            "payload": json.dumps(payload, ensure_ascii=False),
+            "payload": json.dumps(payload),
         }
         self._queue.append((call_id, fields))
         if self._loop is not None:

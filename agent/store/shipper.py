@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
@@ -21,8 +22,18 @@ PAUSE_S = 0.2
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 5.0
 
-# The database is away or busy: the same events will do later.
-_LATER = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, OSError)
+# The database, or the spool's disk, is away or busy: the same events will do later.
+_LATER = (
+    OperationalError,
+    InterfaceError,
+    InternalError,
+    PoolTimeoutError,
+    OSError,
+    sqlite3.Error,
+)
+
+# The database or its driver will never take these values.
+_REFUSED = (SQLAlchemyError, ValueError, TypeError, ArithmeticError, LookupError)
 
 
 class Shipper:
@@ -54,8 +65,8 @@ class Shipper:
         """Ship everything the spool holds now.
 
         Raises:
-            SQLAlchemyError: The database is away; what was not shipped stays in the spool.
-            OSError: The same.
+            SQLAlchemyError, OSError, sqlite3.Error: The database or the spool's disk is away; what
+                was not shipped stays in the spool.
         """
         async with self._one_at_a_time:
             while events := await asyncio.to_thread(self._spool.read, BATCH):
@@ -77,7 +88,7 @@ class Shipper:
             await self._store(events)
         except _LATER:
             raise
-        except SQLAlchemyError:
+        except _REFUSED:
             await self._ship_singly(events)
             return
         await asyncio.to_thread(self._spool.forget, events)
@@ -89,7 +100,7 @@ class Shipper:
                 await self._store([event])
             except _LATER:
                 raise
-            except SQLAlchemyError as error:
+            except _REFUSED as error:
                 reason = type(error).__name__
                 await asyncio.to_thread(self._spool.set_aside, event, reason)
                 log.error(  # noqa: TRY400 - the database's text may quote what was said

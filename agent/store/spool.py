@@ -109,7 +109,7 @@ class Spool:
             event.seq,
             event.at.isoformat(),
             event.kind,
-            json.dumps(event.payload, ensure_ascii=False),
+            json.dumps(event.payload),
         )
         try:
             with self._guard:

@@ -7,9 +7,9 @@ personal data. Payloads are JSON-ready; a kind may gain optional keys, never los
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 
 class CallAdmitted(TypedDict):

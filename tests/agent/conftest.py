@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import pytest
+
 from agent.calls.line import Line
 from agent.session.embedded import EmbeddedValkey
 from agent.session.live import LiveFeed
@@ -36,6 +38,22 @@ class ManualClock:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+class Until(Protocol):
+    async def __call__(self, check: Callable[[], Awaitable[bool]]) -> None: ...
+
+
+@pytest.fixture
+def until() -> Until:
+    """Waits for something another process or thread does."""
+
+    async def wait(check: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(30):
+            while not await check():  # noqa: ASYNC110 - it happens outside this loop
+                await asyncio.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from agent.api import NextStep
 from agent.calls.call import Call, InvalidMoveError, call_id_for, next_step
 from agent.calls.slots import CallSlots
@@ -14,17 +15,13 @@ def talking() -> Call:
 
 
 def test_a_call_goes_from_admission_to_its_end():
-    call = Call(epoch=1)
-    states = [call.state]
-    for call in (
-        connected := call.connect(2),
-        begun := connected.begin(),
-        moved := begun.transfer("+15550199"),
-        moved.end("transferred"),
-    ):
-        states.append(call.state)
+    connected = Call(epoch=1).connect(2)
+    begun = connected.begin()
+    moved = begun.transfer("+15550199")
+    ended = moved.end("transferred")
+    states = [call.state for call in (Call(), connected, begun, moved, ended)]
     assert states == ["admitted", "connected", "in_progress", "transferring", "ended"]
-    assert (call.reason, call.transfer_to, call.epoch) == ("transferred", "+15550199", 2)
+    assert (ended.reason, ended.transfer_to, ended.epoch) == ("transferred", "+15550199", 2)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from agent.transcripts.ledger import ReplyLedger
 
 pytestmark = pytest.mark.unit

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from agent.calls.line import Line, load_lines
 from agent.demo import DEMO_LINES
 from agent.errors import ConfigurationError, LineNotFoundError

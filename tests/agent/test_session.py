@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from agent.api import IncomingCall
 from agent.calls.call import Call
 from agent.calls.line import Line
@@ -122,14 +123,14 @@ async def test_live_events_are_read_in_order_and_continued(live: LiveFeed, clock
     assert (rest[0].kind, rest[0].at, rest[0].payload) == ("digit", clock.now(), {"pii_digit": "2"})
 
 
-async def test_the_live_task_sends_what_other_threads_publish(live: LiveFeed, clock):
-    task = asyncio.get_running_loop().create_task(live.run())
-    try:
+async def test_the_live_task_sends_what_other_threads_publish(live: LiveFeed, clock, until):
+    async def arrived() -> bool:
+        return bool(await live.read("c1"))
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(live.run())
         await asyncio.to_thread(live.publish, "c1", 7, "digit", clock.now(), {})
-        async with asyncio.timeout(10):
-            while not await live.read("c1"):
-                await asyncio.sleep(0.01)
-    finally:
+        await until(arrived)
         task.cancel()
 
 
@@ -155,7 +156,7 @@ def test_a_wrong_url_is_a_configuration_error():
         SessionStore("http://localhost")
 
 
-async def test_a_frozen_store_is_given_up_within_the_budget(tmp_path: Path):
+async def test_a_frozen_store_is_given_up_within_the_budget(tmp_path: Path, until):
     async with EmbeddedValkey(tmp_path) as server:
         store = SessionStore(server.url, budget_s=0.25)
         pid = int((await store.redis.info("server"))["process_id"])
@@ -165,13 +166,15 @@ async def test_a_frozen_store_is_given_up_within_the_budget(tmp_path: Path):
                 await store.ping()
         finally:
             os.kill(pid, signal.SIGCONT)
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    await store.ping()
-                    break
-                except SessionStoreError:
-                    continue
+
+        async def answers() -> bool:
+            try:
+                await store.ping()
+            except SessionStoreError:
+                return False
+            return True
+
+        await until(answers)
         await store.close()
 
 
@@ -197,7 +200,7 @@ async def test_data_survives_an_orderly_restart(tmp_path: Path):
     assert found == "first"
 
 
-async def test_a_server_left_by_a_killed_owner_is_taken_over_and_stopped(tmp_path: Path):
+async def test_a_server_left_by_a_killed_owner_is_taken_over_and_stopped(tmp_path: Path, until):
     program = (
         "import asyncio, os, signal\n"
         "from pathlib import Path\n"
@@ -213,9 +216,11 @@ async def test_a_server_left_by_a_killed_owner_is_taken_over_and_stopped(tmp_pat
         store = SessionStore(server.url, budget_s=5)
         pid = int((await store.redis.info("server"))["process_id"])
         await store.close()
-    async with asyncio.timeout(10):
-        while Path(f"/proc/{pid}").exists():
-            await asyncio.sleep(0.02)
+
+    async def gone() -> bool:
+        return not await asyncio.to_thread(Path(f"/proc/{pid}").exists)
+
+    await until(gone)
 
 
 async def test_a_deep_data_folder_still_gets_a_socket(tmp_path: Path):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from loguru import logger as loguru_logger
+
 from agent.errors import ConfigurationError
 from agent.log import bound_call, configure_logging, get_logger
 from agent.settings import load_settings
-from loguru import logger as loguru_logger
 
 pytestmark = pytest.mark.unit
 

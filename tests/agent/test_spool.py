@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from agent.calls.repository import CallRecord, CallRepository
 from agent.session.live import LiveFeed
 from agent.store import migrate
@@ -63,9 +64,7 @@ async def test_events_become_a_call_with_its_parts_in_order(spool: Spool, databa
         database,
         admitted(),
         state(1, "connected"),
-        event(
-            2, "utterance", {"role": "caller", "pii_text": "hi", "start_ms": 0, "end_ms": 500}
-        ),
+        event(2, "utterance", {"role": "caller", "pii_text": "hi", "start_ms": 0, "end_ms": 500}),
         event(
             3,
             "tool_intent",
@@ -159,26 +158,29 @@ async def test_an_event_of_the_wrong_shape_is_kept_and_stops_nothing(
     assert (record.utterances, record.call.state) == ([], "connected")
 
 
-async def test_an_event_the_database_refuses_is_set_aside_alone(spool: Spool, database: Database):
-    # 2**63 is no number SQLite can hold.
-    poison = event(1, "tool_result", {
-        "tool_call_id": "t1", "tool": "x", "status": "ok", "pii_result": "", "duration_ms": 2**63,
-    })  # fmt: skip
+@pytest.mark.parametrize("refused", [{"duration_ms": 2**63}, {"pii_result": "\ud800"}])
+async def test_an_event_the_database_refuses_is_set_aside_alone(
+    spool: Spool, database: Database, refused: dict[str, Any]
+):
+    result = {"tool_call_id": "t", "tool": "x", "status": "ok", "pii_result": "", "duration_ms": 1}
+    poison = event(1, "tool_result", result | refused)
     record = await shipped(spool, database, admitted(), poison, state(2, "connected"))
     assert [each.seq for each in record.events] == [0, 2]
     assert spool.counts() == (0, 1)
 
 
-async def test_nothing_is_lost_while_the_database_is_away(spool: Spool, tmp_path: Path):
+async def test_nothing_is_lost_while_the_database_is_away(spool: Spool, tmp_path: Path, until):
     database = Database(f"sqlite:///{tmp_path / 'later.db'}")
     shipper = Shipper(spool, database)
     running = asyncio.get_running_loop().create_task(shipper.run())
     spool.append(admitted())
     assert not await Shipper(spool, database).stop(5)
     await asyncio.to_thread(migrate.upgrade, database.url)
-    async with asyncio.timeout(30):
-        while spool.counts() != (0, 0):
-            await asyncio.sleep(0.02)
+
+    async def delivered() -> bool:
+        return spool.counts() == (0, 0)
+
+    await until(delivered)
     assert await CallRepository(database).get_call("c1")
     assert await shipper.stop(5)
     await running

@@ -5,15 +5,16 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import OperationalError, StatementError
+
 from agent.errors import ConfigurationError
 from agent.store import migrate
 from agent.store.engine import Database, database_url, sync_engine
 from agent.store.tables import CallRow, Table
 from agent.store.unit_of_work import reading, writing
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, select, text
-from sqlalchemy.exc import OperationalError, StatementError
 
 pytestmark = pytest.mark.integration
 
@@ -48,11 +49,14 @@ async def test_no_update_is_lost_among_concurrent_writers(database: Database):
 
 
 async def test_work_that_fails_leaves_nothing(database: Database):
-    with pytest.raises(RuntimeError):
+    async def fail() -> None:
         async with writing(database) as db:
             db.add(call())
             await db.flush()
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
     async with reading(database) as db:
         assert (await db.scalars(select(CallRow))).all() == []
 

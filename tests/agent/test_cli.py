@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agent.cli.main import app
+from agent.demo import DEMO_LINES
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITA_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("VITA_LINES_FILE", str(DEMO_LINES))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def vita(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_lines_and_tools_are_listed():
+    code, out, _ = vita("lines", "list")
+    assert (code, "Brightside Dental" in out, "+15550101" in out) == (0, True, True)
+    code, out, _ = vita("tools", "list")
+    assert (code, "lookup_order" in out, "day, time" in out) == (0, True, True)
+
+
+def test_tables_go_up_and_down():
+    assert vita("db", "current")[1].startswith("base")
+    assert vita("db", "upgrade")[0] == 0
+    assert vita("db", "current")[1].startswith("0001")
+    assert vita("calls", "list")[0] == 0
+    assert vita("db", "downgrade", "base")[0] == 0
+    assert vita("db", "current")[1].startswith("base")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("calls", "list"), "vita db upgrade"),
+        (("calls", "show", "x"), "vita db upgrade"),
+        (("lines", "list", "--file", "none.yaml"), "none.yaml"),
+        (("db", "upgrade", "nope"), "nope"),
+    ],
+)
+def test_an_expected_error_is_one_sentence(arguments: tuple[str, ...], says: str):
+    code, out, err = vita(*arguments)
+    assert code == 2
+    assert says in err
+    assert err.startswith("vita: ")
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VITA_PORT", "many")
+    code, _, err = vita("db", "current")
+    assert (code, "VITA_PORT" in err) == (2, True)
+
+
+def test_the_command_loads_no_model_and_no_carrier():
+    program = (
+        "import sys; import agent.cli.main, agent.bootstrap; "
+        "print([m for m in ('torch', 'transformers', 'twilio', 'aiortc', 'vita_model') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.api import CallControl, CallOutcome, IncomingCall, LegEvent, MediaLeg, NextStep
+from agent.bootstrap import Application, build
+from agent.calls.context import CallContext
+from agent.calls.repository import CallRecord
+from agent.demo import DEMO_LINES
+from agent.errors import (
+    CapacityError,
+    CarrierError,
+    ConfigurationError,
+    LineNotFoundError,
+    TokenRejectedError,
+)
+from agent.session.lease import Leases
+from agent.settings import load_settings
+
+pytestmark = pytest.mark.integration
+
+CALL = IncomingCall("twilio", "CA1", "+15550100", "+15550123")
+
+Talk = Callable[[CallContext, MediaLeg, CallControl], Awaitable[CallOutcome]]
+
+
+class Runner:
+    """Runs what a test gives it in place of a conversation."""
+
+    def __init__(self) -> None:
+        self.talk: Talk = self.agent_ends
+        self.talking = asyncio.Event()
+
+    async def run(self, context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        self.talking.set()
+        return await self.talk(context, leg, control)
+
+    @staticmethod
+    async def agent_ends(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        utterance = {"role": "caller", "pii_text": "hi", "start_ms": 0, "end_ms": 300}
+        context.journal.record("utterance", utterance)
+        await control.hang_up()
+        return "agent_ended"
+
+    @staticmethod
+    async def until_closed(
+        context: CallContext, leg: MediaLeg, control: CallControl
+    ) -> CallOutcome:
+        async for _ in leg.events():
+            pass
+        return "caller_hung_up"
+
+
+class Leg:
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    async def events(self) -> AsyncIterator[LegEvent]:
+        await self.closed.wait()
+        for nothing in ():
+            yield nothing
+
+    async def send_audio(self, payload: bytes) -> None: ...
+    async def send_mark(self, name: str) -> None: ...
+    async def clear(self) -> None: ...
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+class Control:
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.refuses = refuses
+        self.did: list[str] = []
+
+    async def hang_up(self) -> None:
+        self.did.append("hang_up")
+
+    async def transfer(self, target: str) -> None:
+        if self.refuses:
+            raise CarrierError("no")
+        self.did.append(f"transfer {target}")
+
+
+@pytest.fixture
+def runner() -> Runner:
+    return Runner()
+
+
+@pytest.fixture
+async def app(redis_url: str, tmp_path: Path, runner: Runner) -> AsyncIterator[Application]:
+    settings = load_settings(
+        profile="test",
+        data_dir=tmp_path,
+        redis_url=redis_url,
+        lines_file=DEMO_LINES,
+        max_calls=2,
+    )
+    async with build(settings, runner=runner) as app:
+        yield app
+
+
+@pytest.fixture
+def call(request: pytest.FixtureRequest) -> IncomingCall:
+    return replace(CALL, carrier_call_id=f"CA-{request.node.nodeid}")
+
+
+async def open_call(app: Application, call: IncomingCall) -> str:
+    admission = await app.desk.admit(call)
+    return await app.desk.claim(admission.token, call.carrier_call_id)
+
+
+async def logged(app: Application, call_id: str) -> CallRecord:
+    await app.shipper.drain()
+    record = await app.calls.get_call(call_id)
+    assert record is not None
+    return record
+
+
+def states(record: CallRecord) -> list[str]:
+    return [event.payload["state"] for event in record.events if event.kind == "call_state"]
+
+
+async def test_a_call_from_admission_to_the_log(app: Application, call: IncomingCall):
+    call_id = await open_call(app, call)
+    control = Control()
+    assert await app.desk.serve(call_id, Leg(), control) == "agent_ended"
+    assert control.did == ["hang_up"]
+    record = await logged(app, call_id)
+    assert (record.call.state, record.call.end_reason) == ("ended", "agent_ended")
+    assert record.call.pii_from_number == call.from_number
+    assert [each.pii_text for each in record.utterances] == ["hi"]
+    assert states(record) == ["admitted", "connected", "in_progress", "ended"]
+    assert record.line is not None
+    assert record.line.snapshot["business"] == "Brightside Dental"
+    assert [each.id for each in await app.calls.list_calls()] == [call_id]
+    assert await app.desk.next_step("twilio", call.carrier_call_id) == NextStep("hang_up")
+
+
+async def test_the_runner_gets_the_line_its_tools_and_a_recording_path(
+    app: Application, call: IncomingCall, runner: Runner, tmp_path: Path
+):
+    seen: list[CallContext] = []
+
+    async def look(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        seen.append(context)
+        return "caller_hung_up"
+
+    runner.talk = look
+    await app.desk.serve(await open_call(app, call), Leg(), Control())
+    bikes = replace(call, to_number="+15550101", carrier_call_id="bikes")
+    await app.desk.serve(await open_call(app, bikes), Leg(), Control())
+    dental, shop = seen
+    assert [spec["name"] for spec in shop.tools.specs()] == ["lookup_order", "end_call"]
+    assert dental.recording_path is not None
+    assert dental.recording_path.is_relative_to(tmp_path / "recordings")
+    assert shop.recording_path is None
+    assert dental.caller_number == "+15550123"
+
+
+async def test_an_unknown_line_is_refused(app: Application, call: IncomingCall):
+    with pytest.raises(LineNotFoundError):
+        await app.desk.admit(replace(call, to_number="+15557777"))
+
+
+async def test_the_same_carrier_call_is_one_call_with_two_tokens(
+    app: Application, call: IncomingCall
+):
+    first, second = await app.desk.admit(call), await app.desk.admit(call)
+    assert first.call_id == second.call_id
+    assert first.token != second.token
+    record = await logged(app, first.call_id)
+    assert [event.kind for event in record.events] == ["call_admitted", "call_state"]
+
+
+async def test_calls_beyond_capacity_are_refused_until_one_ends(
+    app: Application, call: IncomingCall
+):
+    ids = [await open_call(app, replace(call, carrier_call_id=f"cap{n}")) for n in range(2)]
+    third = replace(call, carrier_call_id="cap2")
+    with pytest.raises(CapacityError):
+        await app.desk.admit(third)
+    await app.desk.serve(ids[0], Leg(), Control())
+    assert await app.desk.admit(third)
+    await app.desk.ended("twilio", "cap1", "no-answer")
+    assert app.desk.slots.in_use == 1
+
+
+async def test_a_token_is_for_its_own_call(app: Application, call: IncomingCall):
+    admission = await app.desk.admit(call)
+    with pytest.raises(TokenRejectedError):
+        await app.desk.claim(admission.token, "CA-other")
+
+
+async def test_a_crash_fails_one_call_and_frees_its_slot(
+    app: Application, call: IncomingCall, runner: Runner
+):
+    async def crash(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        raise RuntimeError("broken")
+
+    runner.talk = crash
+    call_id = await open_call(app, call)
+    assert await app.desk.serve(call_id, Leg(), Control()) == "failed"
+    assert app.desk.slots.in_use == 0
+    assert not await app.desk.leases.is_held(call_id)
+    assert (await logged(app, call_id)).call.end_reason == "failed"
+    assert await app.desk.next_step("twilio", call.carrier_call_id) == NextStep("apologise")
+
+
+async def test_a_stopped_worker_leaves_the_call_to_be_taken_up(
+    app: Application, call: IncomingCall, runner: Runner
+):
+    runner.talk = runner.until_closed
+    call_id = await open_call(app, call)
+    serving = asyncio.get_running_loop().create_task(app.desk.serve(call_id, Leg(), Control()))
+    await runner.talking.wait()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert (await logged(app, call_id)).call.end_reason == "worker_stopped"
+    assert await app.desk.next_step("twilio", call.carrier_call_id) == NextStep("reconnect")
+    runner.talk = runner.agent_ends
+    assert await app.desk.serve(await open_call(app, call), Leg(), Control()) == "agent_ended"
+    record = await logged(app, call_id)
+    assert (record.call.attempt, record.call.end_reason) == (2, "agent_ended")
+
+
+async def test_the_carriers_end_closes_the_stream(
+    app: Application, call: IncomingCall, runner: Runner
+):
+    runner.talk = runner.until_closed
+    call_id = await open_call(app, call)
+    leg = Leg()
+    serving = asyncio.get_running_loop().create_task(app.desk.serve(call_id, leg, Control()))
+    await runner.talking.wait()
+    await app.desk.ended("twilio", call.carrier_call_id, "completed")
+    assert await serving == "caller_hung_up"
+    record = await logged(app, call_id)
+    assert "carrier_report" in [event.kind for event in record.events]
+    assert record.call.end_reason == "caller_hung_up"
+
+
+async def test_a_call_that_never_connected_is_ended_by_the_carrier(
+    app: Application, call: IncomingCall
+):
+    admission = await app.desk.admit(call)
+    await app.desk.ended("twilio", call.carrier_call_id, "no-answer")
+    await app.desk.ended("twilio", call.carrier_call_id, "no-answer")
+    record = await logged(app, admission.call_id)
+    assert (record.call.state, record.call.end_reason) == ("ended", "no-answer")
+    assert states(record) == ["admitted", "ended"]
+
+
+async def test_the_end_of_an_unknown_call_is_nothing(app: Application):
+    await app.desk.ended("twilio", "CA-never", "completed")
+    assert await app.desk.next_step("twilio", "CA-never") == NextStep("hang_up")
+
+
+async def test_a_worker_that_lost_its_call_stops_and_writes_no_end(
+    app: Application, call: IncomingCall, runner: Runner, monkeypatch: pytest.MonkeyPatch
+):
+    runner.talk = runner.until_closed
+    monkeypatch.setattr(app.desk.leases, "renew_every_s", 0.05)
+    call_id = await open_call(app, call)
+    serving = asyncio.get_running_loop().create_task(app.desk.serve(call_id, Leg(), Control()))
+    await runner.talking.wait()
+    other: Leases = app.desk.leases
+    taken = await other.take(call_id)
+    assert await serving == "failed"
+    assert states(await logged(app, call_id)) == ["admitted", "connected", "in_progress"]
+    assert await other.renew(taken)
+
+
+async def test_a_transfer_moves_the_call(app: Application, call: IncomingCall, runner: Runner):
+    async def hand_over(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        await control.transfer("+15550199")
+        return "transferred"
+
+    runner.talk = hand_over
+    call_id = await open_call(app, call)
+    control = Control()
+    assert await app.desk.serve(call_id, Leg(), control) == "transferred"
+    assert control.did == ["transfer +15550199"]
+    assert states(await logged(app, call_id))[-2:] == ["transferring", "ended"]
+
+
+async def test_a_transfer_the_carrier_refused_is_made_by_the_next_step(
+    app: Application, call: IncomingCall, runner: Runner
+):
+    async def hand_over(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        await context.tools.run("transfer_to_human", '{"reason": "bill"}', "t1")
+        try:
+            await control.transfer(context.intents.transfer_to)
+        except CarrierError:
+            return "failed"
+        return "transferred"
+
+    runner.talk = hand_over
+    call_id = await open_call(app, call)
+    await app.desk.serve(call_id, Leg(), Control(refuses=True))
+    record = await logged(app, call_id)
+    assert states(record)[-3:] == ["transferring", "in_progress", "ended"]
+    assert [each.status for each in record.tools] == ["ok"]
+    step = await app.desk.next_step("twilio", call.carrier_call_id)
+    assert step == NextStep("dial", "+15550199")
+
+
+async def test_everything_is_seen_live(app: Application, call: IncomingCall, until):
+    call_id = await open_call(app, call)
+    await app.desk.serve(call_id, Leg(), Control())
+
+    async def ended() -> bool:
+        events = await app.live.read(call_id)
+        return bool(events) and events[-1].payload.get("state") == "ended"
+
+    await until(ended)
+    kinds = [event.kind for event in await app.live.read(call_id)]
+    assert kinds == ["call_admitted", *["call_state"] * 3, "utterance", "call_state"]
+
+
+async def test_the_whole_application_on_its_own_parts(tmp_path: Path, runner: Runner):
+    settings = load_settings(profile="test", data_dir=tmp_path / "var", lines_file=DEMO_LINES)
+    async with build(settings, runner=runner) as app:
+        call_id = await open_call(app, CALL)
+        await app.desk.serve(call_id, Leg(), Control())
+    async with build(settings, runner=runner) as app:
+        record = await app.calls.get_call(call_id)
+    assert record is not None
+    assert record.call.end_reason == "agent_ended"
+
+
+async def test_a_line_with_an_unknown_tool_stops_the_start(tmp_path: Path, runner: Runner):
+    path = tmp_path / "lines.yaml"
+    path.write_text('lines: [{number: "+15550100", business: B, greeting: Hi, tools: [juggle]}]\n')
+    settings = load_settings(profile="test", data_dir=tmp_path, lines_file=path)
+    with pytest.raises(ConfigurationError, match="juggle"):
+        async with build(settings, runner=runner):
+            pass
