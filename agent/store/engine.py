@@ -2,7 +2,8 @@
 
 SQLite's defaults lose updates without an error: a transaction that reads first and writes later
 only takes the write lock at the write. Every writing transaction therefore begins with
-`BEGIN IMMEDIATE`; readers have connections of their own that cannot write.
+`BEGIN IMMEDIATE`. PostgreSQL loses them too at its default level; at `REPEATABLE READ` the second of
+two such transactions fails instead. Readers have connections of their own that cannot write.
 """
 
 from __future__ import annotations
@@ -77,14 +78,19 @@ def _async_engine(url: URL, *, read_only: bool) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
         return create_async_engine(
             url,
+            isolation_level="REPEATABLE READ",
             pool_size=POOL_SIZE,
             max_overflow=0,
             pool_pre_ping=True,
-            execution_options={"postgresql_readonly": True} if read_only else {},
+            hide_parameters=True,
+            execution_options={"postgresql_readonly": read_only},
         )
     _make_folder(url)
     engine = create_async_engine(
-        url.set(drivername="sqlite+aiosqlite"), pool_size=POOL_SIZE, max_overflow=0
+        url.set(drivername="sqlite+aiosqlite"),
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        hide_parameters=True,
     )
     _prepare_sqlite(engine.sync_engine, read_only=read_only)
     return engine

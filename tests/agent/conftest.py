@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,9 +101,41 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
     spool.close()
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'calls.db'}")
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of our own, on a socket; skips where none is installed."""
+    found = [*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "").parent]
+    folder = next((each for each in found if (each / "pg_ctl").exists()), None)
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed")
+    # Not under the test folder: its server refuses to run as root, and others may not enter there.
+    with tempfile.TemporaryDirectory(prefix="vita-pg-") as name:
+        user = "postgres" if os.getuid() == 0 else None
+        if user:
+            shutil.chown(name, user)
+        data = f"{name}/data"
+
+        def run(program: str, *arguments: str) -> None:
+            command = [str(folder / program), "-D", data, *arguments]
+            subprocess.run(command, check=True, user=user, cwd=name, stdout=subprocess.DEVNULL)
+
+        run("initdb", "-U", "vita", "-A", "trust", "-N")
+        options = f"-k {name} -c listen_addresses= -c fsync=off"
+        run("pg_ctl", "-w", "-o", options, "-l", f"{name}/log", "start")
+        try:
+            yield f"postgresql://vita@/postgres?host={name}"
+        finally:
+            run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """A call log with its tables, on either engine."""
+    if request.param == "sqlite":
+        database = Database(f"sqlite:///{tmp_path / 'calls.db'}")
+    else:
+        database = Database(request.getfixturevalue("postgres_url"))
+        migrate.downgrade(database.url, "base")
     migrate.upgrade(database.url)
     yield database
     await database.close()
