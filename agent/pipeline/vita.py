@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from pipecat.adapters.llm.services.open_ai_realtime_adapter import OpenAIRealtimeLLMAdapter
 from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
@@ -95,11 +96,14 @@ class ModelServer:
         return urlunsplit(parts._replace(query=query))
 
 
-class VitaRealtimeLLMService(WebsocketLLMService):
+class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
     """Caller's µ-law in, agent's µ-law out; sessions come and go, the conversation stays.
 
     `run` has to run beside the pipeline; it owns the connection and the tool calls.
     """
+
+    # The default adapter needs the openai package, which takes half a second to import.
+    adapter_class = OpenAIRealtimeLLMAdapter
 
     def __init__(
         self, server: ModelServer, dialogue: RealtimeDialogue, tools: ToolBox, parts: CallParts

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import subprocess
+import sys
 import wave
 from collections import deque
 from collections.abc import AsyncIterator
@@ -398,6 +400,24 @@ async def test_keys_become_a_typed_turn() -> None:
     assert [digit["pii_digit"] for digit in journal.of("digit")] == ["4", "2", "#"]
 
 
+async def test_a_key_interrupts_like_a_voice() -> None:
+    script = Script(
+        words=deque(["q"]),
+        answers=deque([Say("a b c d e f g h", 3000, REPLY), Say("Thank you.", 100, 0x31)]),
+    )
+    about, journal, _ = context()
+    phone = Phone()
+    async with realtime_server(script) as (url, _), call(url, phone, about):
+        await journal.until("utterance")
+        phone.speak(100)
+        await phone.until_heard(REPLY, 1600)
+        phone.press("1#")
+        await phone.until_heard(0x31, 800)
+        assert len(script.received("conversation.item.truncate")) == 1
+    assert "clear" in [kind for kind, _ in phone.sent]
+    assert len(journal.of("interruption")) == 1
+
+
 async def test_the_recording_holds_both_sides_true_to_time(tmp_path: Path) -> None:
     script = Script(
         words=deque(["q", "stop"]),
@@ -468,3 +488,21 @@ async def test_nonsense_from_the_server_is_noted_and_the_call_goes_on() -> None:
         phone.speak(100)
         await phone.until_heard(REPLY, 800)
     assert journal.of("fault")
+
+
+def test_a_call_needs_no_client_library_of_a_model_provider() -> None:
+    script = """
+import asyncio, sys
+from agent.clock import SystemClock
+from agent.pipeline.builder import build_pipeline
+from agent.pipeline.vita import ModelServer
+from tests.pipeline.phone import Phone, context
+
+async def build() -> None:
+    build_pipeline(context()[0], Phone(), SystemClock(), ModelServer("ws://127.0.0.1:1/"), 60)
+
+asyncio.run(build())
+sys.exit(not {"openai", "torch", "transformers", "onnxruntime"}.isdisjoint(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert done.returncode == 0
