@@ -17,9 +17,12 @@ from agent.errors import (
     CarrierError,
     ConfigurationError,
     LineNotFoundError,
+    SessionStoreError,
     TokenRejectedError,
 )
+from agent.session.embedded import EmbeddedValkey
 from agent.session.lease import Leases
+from agent.session.store import SessionStore
 from agent.settings import load_settings
 
 pytestmark = pytest.mark.integration
@@ -341,3 +344,43 @@ async def test_a_line_with_an_unknown_tool_stops_the_start(tmp_path: Path, runne
     with pytest.raises(ConfigurationError, match="juggle"):
         async with build(settings, runner=runner):
             pass
+
+
+async def test_a_running_call_outlives_redis_and_new_ones_are_refused(
+    tmp_path: Path, runner: Runner
+):
+    settings = load_settings(profile="test", data_dir=tmp_path, lines_file=DEMO_LINES)
+    runner.talk = runner.until_closed
+    redis = SessionStore(EmbeddedValkey(tmp_path).url, budget_s=5)
+    async with build(settings, runner=runner) as app:
+        call_id = await open_call(app, CALL)
+        leg = Leg()
+        serving = asyncio.get_running_loop().create_task(app.desk.serve(call_id, leg, Control()))
+        await runner.talking.wait()
+        await redis.redis.shutdown(nosave=True)
+        await redis.close()
+        with pytest.raises(SessionStoreError):
+            await app.desk.admit(replace(CALL, carrier_call_id="CA2"))
+        assert await app.desk.serve("c" * 32, Leg(), Control()) == "failed"
+        await leg.close()
+        assert await serving == "caller_hung_up"
+        assert await app.desk.next_step("twilio", "CA1") == NextStep("apologise")
+        await app.desk.ended("twilio", "CA1", "completed")
+        record = await logged(app, call_id)
+        assert app.desk.slots.in_use == 0
+    assert record.call.end_reason == "caller_hung_up"
+
+
+async def test_calls_are_listed_newest_first_by_line_and_page(app: Application):
+    numbers = ["+15550100", "+15550101", "+15550100"]
+    for count, number in enumerate(numbers):
+        call = replace(CALL, carrier_call_id=f"page{count}", to_number=number)
+        await app.desk.serve(await open_call(app, call), Leg(), Control())
+    await app.shipper.drain()
+    newest = await app.calls.list_calls(limit=2)
+    assert [each.carrier_call_id for each in newest] == ["page2", "page1"]
+    older = await app.calls.list_calls(before=newest[-1].started_at)
+    assert [each.carrier_call_id for each in older] == ["page0"]
+    bikes = await app.calls.list_calls(number="+15550101")
+    assert [each.carrier_call_id for each in bikes] == ["page1"]
+    assert await app.calls.get_call("none") is None
