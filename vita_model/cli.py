@@ -72,16 +72,17 @@ def _read_key(file: Path | None) -> str | None:
 
 
 def _load(checkpoint: Path | None) -> VoiceModel:
-    from vita_model.checkpoint import CheckpointError
-    from vita_model.engine.load import load_voice_model
-
     if checkpoint is not None and not checkpoint.exists():
         message = f"There is no checkpoint at {checkpoint}; give the folder of the weights."
         raise _end(message, EXIT_NO_CHECKPOINT)
+    from vita_model.checkpoint import CheckpointError
+    from vita_model.engine.load import load_voice_model
+
     try:
         return load_voice_model(checkpoint)
     except (CheckpointError, FileNotFoundError) as error:
-        raise _end(f"The checkpoint cannot be used: {error}.", EXIT_NO_CHECKPOINT) from None
+        reason = str(error).rstrip(".")
+        raise _end(f"The checkpoint cannot be used: {reason}.", EXIT_NO_CHECKPOINT) from None
 
 
 async def _serve(

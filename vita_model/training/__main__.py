@@ -1,0 +1,79 @@
+"""Train vita-tiny: `python -m vita_model.training STAGE`. Every stage can be stopped and resumed.
+
+Order: `synthesise` (any number of workers), `language` (needs no audio), `codec`, `speaker`,
+`listener`, then `export`. Each stage runs on one core; `language` and the audio stages are
+independent of each other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vita_model.backbone import open_backbone
+from vita_model.tiny import FOLDER
+from vita_model.training import codec as codec_stage
+from vita_model.training import corpora, export, language, listener, pronunciation, speaker
+
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+Work = Annotated[Path, typer.Option(help="Folder of corpora and checkpoints.")]
+WORK = Path("var/train")
+Minutes = Annotated[float, typer.Option(help="CPU minutes to spend.")]
+
+PLAN = [
+    ("speaker-test", 1),
+    ("speaker-train", 30),
+    ("slt", 2),
+    ("joe-test", 1),
+    ("kokoro-f", 1),
+    ("kokoro-m", 1),
+    ("train", 30),
+    ("kokoro", 6),
+]
+"""Kind of shard and how many of them."""
+
+
+@app.command()
+def synthesise(work: Work = WORK, worker: int = 0, workers: int = 1) -> None:
+    """Make the speech corpora."""
+    corpora.make(work / "data", PLAN, worker, workers)
+
+
+@app.command("language")
+def train_language(work: Work = WORK, minutes: Minutes = 50.0) -> None:
+    """Stage 1: the backbone answers from its prompt."""
+    language.train(open_backbone(), work / "language", language.Recipe(minutes=minutes))
+
+
+@app.command("listener")
+def train_listener(work: Work = WORK, minutes: Minutes = 25.0) -> None:
+    """Stage 2: the adapter writes the caller's words."""
+    tokenizer = open_backbone().tokenizer()
+    recipe = listener.Recipe(minutes=minutes)
+    listener.train(work / "data", work / "listener", tokenizer, recipe)
+
+
+@app.command("codec")
+def train_codec(work: Work = WORK, minutes: Minutes = 9.0) -> None:
+    """Stage 3.1: the codec."""
+    codec_stage.train(work / "data", work / "codec", codec_stage.Recipe(minutes=minutes))
+
+
+@app.command("speaker")
+def train_speaker(work: Work = WORK, minutes: Minutes = 25.0) -> None:
+    """Stage 3.2: lexicon and speller if missing, then the speech decoder."""
+    pronunciation.make(work, open_backbone().tokenizer())
+    codec = codec_stage.load(work / "codec")
+    speaker.train(work / "data", work / "speaker", codec, speaker.Recipe(minutes=minutes))
+
+
+@app.command("export")
+def write(work: Work = WORK, folder: Path = FOLDER) -> None:
+    """Write the weights of all stages as one checkpoint."""
+    export.export(work, folder)
+
+
+if __name__ == "__main__":
+    app()

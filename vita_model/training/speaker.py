@@ -1,0 +1,218 @@
+"""Stage 3.2 of vita-tiny: NAR and AR speech decoder over the codec's codes."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vita_model.speech import vocoder
+from vita_model.speech.aligned import AlignedConfig, AlignedSpeechDecoder, layout
+from vita_model.speech.source_filter import SourceFilterCodec
+from vita_model.training.corpora import Spoken, load_spoken
+
+CODE_SAMPLES = 2 * vocoder.HOP
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Settings of the stage."""
+
+    rate: float = 1.0e-3
+    minutes: float = 35.0
+    rows_per_batch: int = 1800
+    wrong_history: float = 0.25
+    warmup: int = 100
+    seed: int = 4
+    save_minutes: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One sentence: phoneme ids, exact ends in codes, codes."""
+
+    phonemes: Tensor
+    ends: Tensor
+    codes: Tensor
+
+
+def example(item: Spoken, codec: SourceFilterCodec, number: dict[str, int]) -> Example:
+    """Codes and phoneme ends of a sentence; both are cut to the shorter of the two."""
+    features = item.features.float()
+    features = features[: len(features) // 2 * 2]
+    with torch.no_grad():
+        codes = codec.quantise(codec.latent(features[None]))[0]
+    kept = [(number[p], n) for p, n in zip(item.phonemes, item.lengths, strict=True) if p in number]
+    ends = torch.cumsum(torch.tensor([n / CODE_SAMPLES for _, n in kept]), 0)
+    ends = ends * (len(codes) / float(ends[-1]))
+    return Example(torch.tensor([p for p, _ in kept]), ends, codes)
+
+
+def _batches(items: list[Example], rows: int, rng: random.Random) -> Iterable[list[Example]]:
+    while True:
+        order = sorted(items, key=lambda e: len(e.codes) + rng.uniform(-10, 10))
+        groups: list[list[Example]] = [[]]
+        for item in order:
+            if groups[-1] and (len(groups[-1]) + 1) * len(item.codes) > rows:
+                groups.append([])
+            groups[-1].append(item)
+        rng.shuffle(groups)
+        yield from groups
+
+
+def _losses(
+    decoder: AlignedSpeechDecoder, batch: list[Example], wrong: float
+) -> tuple[Tensor, dict[str, float]]:
+    count = len(batch)
+    longest = max(len(e.phonemes) for e in batch)
+    ids = torch.zeros(count, longest, dtype=torch.long)
+    sizes = torch.tensor([len(e.phonemes) for e in batch])
+    for i, e in enumerate(batch):
+        ids[i, : len(e.phonemes)] = e.phonemes
+    mask = torch.arange(longest)[None] < sizes[:, None]
+    rows, lengths = decoder.read(ids, mask[:, None, None])
+    frames = max(len(e.codes) for e in batch)
+    width = rows.shape[-1]
+    laid_in = torch.zeros(count, frames, width)
+    places = torch.zeros(count, frames, 4)
+    codes = torch.full((count, frames), -100)
+    wanted = torch.zeros(count, longest)
+    for i, e in enumerate(batch):
+        owner, place = layout(e.ends)
+        n = min(len(owner), len(e.codes))
+        laid_in[i, :n] = rows[i, owner[:n]]
+        places[i, :n], codes[i, :n] = place[:n], e.codes[:n]
+        wanted[i, : len(e.ends)] = torch.log(
+            torch.diff(e.ends, prepend=torch.zeros(1)).clamp(min=0.05)
+        )
+    real = codes >= 0
+    laid = decoder.lay(laid_in, places, real[:, None, None])
+    before = F.pad(codes.clamp(min=0)[:, :-1], (1, 0), value=decoder.config.codes)
+    noise = torch.rand(before.shape) < wrong
+    guessed = decoder.guess(laid)
+    with torch.no_grad():
+        own = F.pad(guessed.argmax(-1)[:, :-1], (1, 0), value=decoder.config.codes)
+        other = torch.randint(0, decoder.config.codes, before.shape)
+        mixed = torch.where(torch.rand(before.shape) < 0.7, own, other)
+    spoken = decoder.speak(laid, torch.where(noise, mixed, before))
+    length = (F.smooth_l1_loss(lengths, wanted, reduction="none") * mask).sum() / mask.sum()
+    guess = F.cross_entropy(guessed.transpose(1, 2), codes, ignore_index=-100, label_smoothing=0.05)
+    decide = F.cross_entropy(spoken.transpose(1, 2), codes, ignore_index=-100, label_smoothing=0.05)
+    right = float(((spoken.argmax(-1) == codes) & real).sum() / real.sum())
+    figures = {
+        "length": float(length.detach()),
+        "guess": float(guess.detach()),
+        "decide": float(decide.detach()),
+        "right": right,
+    }
+    return length + 0.6 * guess + decide, figures
+
+
+def inventory(items: Iterable[Spoken]) -> list[str]:
+    """All phonemes of the corpus, most frequent first."""
+    counts: Counter[str] = Counter()
+    for item in items:
+        counts.update(item.phonemes)
+    return [p for p, _ in counts.most_common()]
+
+
+def train(data: Path, folder: Path, codec: SourceFilterCodec, recipe: Recipe) -> None:
+    """Run or resume; writes `folder/speaker.pt`."""
+    torch.set_num_threads(1)
+    torch.manual_seed(recipe.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    state_file = folder / "speaker.pt"
+    state = torch.load(state_file, weights_only=True) if state_file.exists() else None
+    phonemes = state["phonemes"] if state else inventory(load_spoken(data, "train"))
+    number = {p: i + 1 for i, p in enumerate(phonemes)}
+    items = [example(s, codec, number) for s in load_spoken(data, "train")]
+    tests = [example(s, codec, number) for s in load_spoken(data, "test")]
+    config = AlignedConfig(phonemes=len(phonemes))
+    decoder = AlignedSpeechDecoder(config)
+    optimiser = torch.optim.AdamW(
+        decoder.parameters(), recipe.rate, betas=(0.9, 0.98), weight_decay=0.02
+    )
+    step, spent = 0, 0.0
+    if state:
+        decoder.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        step, spent = state["step"], state["spent"]
+    print(
+        json.dumps(
+            {
+                "sentences": len(items),
+                "codes": sum(len(e.codes) for e in items),
+                "parameters": sum(p.numel() for p in decoder.parameters()),
+            }
+        ),
+        flush=True,
+    )
+    rng = random.Random(recipe.seed + step)
+    stream = iter(_batches(items, recipe.rows_per_batch, rng))
+    total, last, sums = recipe.minutes * 60, time.monotonic(), Counter[str]()
+    while spent < total:
+        begin = time.process_time()
+        rate = (
+            recipe.rate
+            * min(1, (step + 1) / recipe.warmup)
+            * max(0.02, min(1, (1 - spent / total) / 0.7))
+        )
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss, figures = _losses(decoder, next(stream), recipe.wrong_history)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimiser.step()
+        sums.update(figures)
+        step += 1
+        spent += time.process_time() - begin
+        if step % 50 == 0:
+            print(
+                json.dumps(
+                    {
+                        "step": step,
+                        "minutes": round(spent / 60, 2),
+                        **{k: round(v / 50, 3) for k, v in sums.items()},
+                    }
+                ),
+                flush=True,
+            )
+            sums.clear()
+        if time.monotonic() - last > recipe.save_minutes * 60 or spent >= total:
+            last = time.monotonic()
+            torch.save(
+                {
+                    "model": decoder.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "step": step,
+                    "spent": spent,
+                    "phonemes": phonemes,
+                    "config": asdict(config),
+                },
+                state_file,
+            )
+            decoder.eval()
+            with torch.no_grad():
+                _, test = _losses(decoder, tests[:40], 0.0)
+            decoder.train()
+            print(
+                json.dumps({"step": step, "test": {k: round(v, 3) for k, v in test.items()}}),
+                flush=True,
+            )
+
+
+def load(folder: Path) -> tuple[AlignedSpeechDecoder, list[str]]:
+    """The trained decoder and its phonemes."""
+    state = torch.load(folder / "speaker.pt", weights_only=True)
+    decoder = AlignedSpeechDecoder(AlignedConfig(**state["config"]))
+    decoder.load_state_dict(state["model"])
+    return decoder.eval(), state["phonemes"]
