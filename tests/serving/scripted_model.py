@@ -57,6 +57,7 @@ class ScriptedModel:
     forgotten: list[str] = field(default_factory=list)
     prepared: list[str] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: bool = False
     broken: bool = False
     input_rate: int = 16_000
     output_rate: int = RATE
@@ -97,4 +98,4 @@ class ScriptedModel:
         self.forgotten.append(session_id)
 
     async def close(self) -> None:
-        return None
+        self.closed = True

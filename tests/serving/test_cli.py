@@ -1,14 +1,21 @@
-"""`vita model serve`: what it says when it cannot start."""
+"""`vita model serve`: what it says when it cannot start, and how it ends."""
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
-from vita_model.cli import app
+from tests.serving.conftest import until
+from tests.serving.scripted_model import ScriptedModel
+from vita_model.cli import _serve, app
+from vita_model.serving.server import ServerConfig, open_listener
 
 pytestmark = pytest.mark.integration
 
@@ -40,3 +47,30 @@ def test_a_key_file_without_a_key_is_refused(tmp_path: Path, content: str | None
     result = CliRunner().invoke(app, ["serve", "--port", "0", "--api-key-file", str(file)])
     assert result.exit_code == 2
     assert str(file) in result.stderr
+
+
+def test_a_checkpoint_without_weights_is_one_sentence(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["serve", "--port", "0", "--checkpoint", str(tmp_path)])
+    assert result.exit_code == 4
+    assert result.stderr.startswith("The checkpoint cannot be used: ")
+    assert result.stderr.count("\n") == 1
+
+
+async def test_a_terminated_server_ends_its_sessions_and_its_model(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = ScriptedModel()
+    with open_listener("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        listener.listen()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_serve(model, listener, ServerConfig(), drain_s=0))
+            async with connect(f"ws://127.0.0.1:{port}/v1/realtime") as session:
+                await until(session, "session.created")
+                signal.raise_signal(signal.SIGTERM)
+                with pytest.raises(ConnectionClosed) as closed:
+                    await until(session, "response.done")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1001
+    assert model.closed
+    assert f"ws://127.0.0.1:{port}/v1/realtime" in capsys.readouterr().out

@@ -180,7 +180,7 @@ async def test_the_model_forgets_a_session_that_ended(start: Start) -> None:
 
 
 async def test_a_client_that_takes_nothing_is_let_go(start: Start) -> None:
-    async with start(limits=Limits(send=0.2), close_timeout=0.2) as running:
+    async with start(limits=Limits(send=0.2), ping_interval=1_000) as running:
         model = running.model
         model.replies.append([QUERY, *spoken("word " * 200, 0.2), DONE])
         async with running.connect(max_queue=1, close_timeout=0.2) as socket:

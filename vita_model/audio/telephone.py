@@ -6,7 +6,6 @@ from math import gcd
 from typing import Literal
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
@@ -96,12 +95,13 @@ class Resampler:
         ticks = np.arange(self._next, len(samples) * self._up, self._down)
         self._next = int(ticks[-1] + self._down if len(ticks) else self._next)
         self._next -= len(samples) * self._up
-        width = self._phases.shape[1]
-        self._history = line[len(line) - (width - 1) :]
-        if not len(ticks):
-            return np.zeros(0, dtype=np.float32)
-        windows = sliding_window_view(line, width)[ticks // self._up]
-        out: Samples = np.einsum("nk,nk->n", windows, self._phases[ticks % self._up])
+        self._history = line[len(samples) :]
+        out = np.empty(len(ticks), dtype=np.float32)
+        if len(samples):
+            for phase, taps in enumerate(self._phases):
+                mine = ticks % self._up == phase
+                filtered = np.correlate(line, taps, mode="valid")
+                out[mine] = filtered[ticks[mine] // self._up]
         return out
 
     def drain(self) -> Samples:

@@ -160,7 +160,11 @@ class Connection:
     def _begin(self, key: str, work: Coroutine[Any, Any, None]) -> None:
         task = self._group.create_task(work, name=key)
         self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        task.add_done_callback(lambda done: self._forget(key, done))
+
+    def _forget(self, key: str, done: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is done:
+            del self._tasks[key]
 
     def _cancel(self, key: str) -> None:
         task = self._tasks.get(key)
