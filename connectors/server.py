@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -44,11 +44,24 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self._down = asyncio.Event()
+
+    def stop(self) -> None:
+        """Finish what is being answered, then end."""
+        self.should_exit = True
+        self._down.set()
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
+
+    @override
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # once a second: it keeps the date header fresh
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._down.wait()
 
     @override
     @contextmanager
@@ -108,7 +121,7 @@ class AppServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.should_exit = True
+        self._server.stop()
         if self._serving is not None:
             await asyncio.wait({self._serving}, timeout=2 * STOP_LIMIT_S)
         await self._tasks.close()

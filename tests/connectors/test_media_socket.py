@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agent.api import CallControl, CallOutcome, IncomingCall, MediaLeg
@@ -44,7 +45,7 @@ async def admit(agent: Agent, call_sid: str = "CA1") -> str:
     return (await agent.desk.admit(call)).token
 
 
-async def close_code(socket: ClientConnection) -> int:
+async def close_code(socket: Connection) -> int:
     """What the service closes with, whatever it says before."""
     async with asyncio.timeout(10):
         try:

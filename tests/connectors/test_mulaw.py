@@ -37,7 +37,7 @@ def test_extremes_do_not_wrap() -> None:
 
 def test_other_sample_types_are_refused() -> None:
     with pytest.raises(TypeError, match="16-bit"):
-        mulaw.encode(np.zeros(3, dtype=np.float32))  # type: ignore[arg-type]
+        mulaw.encode(np.zeros(3, dtype=np.float32))
 
 
 def test_strided_input_is_encoded_in_order() -> None:

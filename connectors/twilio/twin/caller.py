@@ -13,8 +13,14 @@ from connectors.twilio.twin.audio import FRAME_MS, SILENT_FRAME, Pcm, frames, is
 _KEY_MS = 200
 
 
+class Step:
+    """One thing a caller does."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class WaitForAgent:
+class WaitForAgent(Step):
     """Until the agent has spoken and then been silent for `silence_ms`."""
 
     silence_ms: int = 700
@@ -22,7 +28,7 @@ class WaitForAgent:
 
 
 @dataclass(frozen=True, slots=True)
-class WaitForSpeech:
+class WaitForSpeech(Step):
     """Until the agent has been speaking for `for_ms` in all: the moment to interrupt."""
 
     for_ms: int = 500
@@ -30,14 +36,14 @@ class WaitForSpeech:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Step):
     """Say nothing for `ms`."""
 
     ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Speak:
+class Speak(Step):
     """Say this, 8 kHz mono."""
 
     pcm: Pcm = field(repr=False)
@@ -54,25 +60,24 @@ class Speak:
 
 
 @dataclass(frozen=True, slots=True)
-class Press:
+class Press(Step):
     """Press these keys, one after the other."""
 
     digits: str
 
 
 @dataclass(frozen=True, slots=True)
-class HangUp:
+class HangUp(Step):
     """End the call."""
 
 
 @dataclass(frozen=True, slots=True)
-class WaitForEnd:
+class WaitForEnd(Step):
     """Stay on the line, silent, until the other side ends the call."""
 
     limit_s: float = 60.0
 
 
-Step = WaitForAgent | WaitForSpeech | Pause | Speak | Press | HangUp | WaitForEnd
 Script = Sequence[Step]
 
 

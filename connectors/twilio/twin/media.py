@@ -98,7 +98,7 @@ class MediaStream:
                 proxy=None,
                 open_timeout=self._connect_limit_s,
                 close_timeout=GOODBYE_LIMIT_S,
-                ssl=self._tls if parts.scheme == "wss" else None,
+                ssl=(self._tls or True) if parts.scheme == "wss" else None,
             )
         except (InvalidHandshake, InvalidURI) as error:
             raise StreamFault(31920, f"the upgrade was refused: {error}") from error

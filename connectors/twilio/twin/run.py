@@ -13,7 +13,7 @@ from connectors.twilio.twin.twiml import Document, TwimlError, parse
 from connectors.twilio.twin.webhooks import WebhookError
 from connectors.twilio.twin.world import Callee, Fetch, Inline, Instruction, World
 
-MAX_DOCUMENTS = 100
+MAX_DOCUMENTS = 50
 """Documents one call may go through; a redirect loop ends there."""
 
 _EVENTS: dict[Status, str] = {
