@@ -13,14 +13,15 @@ from agent.calls.context import CallContext
 from agent.clock import Clock
 from agent.mulaw import SAMPLE_RATE
 from agent.pipeline.leg import LegInput
+from agent.pipeline.model_server import ModelServer, session_settings
 from agent.pipeline.observer import CallObserver
 from agent.pipeline.output import PacedOutput
 from agent.pipeline.parts import CallParts
 from agent.pipeline.playback import Playback
-from agent.pipeline.realtime import RealtimeDialogue, session_settings
+from agent.pipeline.realtime import RealtimeDialogue
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.timeline import CallTime
-from agent.pipeline.vita import ModelServer, VitaRealtimeLLMService
+from agent.pipeline.vita import VitaRealtimeLLMService
 
 _CANCEL_S = 2.0
 

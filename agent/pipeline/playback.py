@@ -90,7 +90,6 @@ class Playback:
             if reply.first_sent_at is not None and not book.heard_fully:
                 since = int((now - reply.told_at) * SAMPLE_RATE)
                 book.heard += min(max(since, 0), MARK_EVERY - 1, book.sent - book.heard)
-            book.forget_marks()
         return replies
 
     def _take_over(self) -> list[Reply]:

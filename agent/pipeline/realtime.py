@@ -35,31 +35,6 @@ _OUR_METADATA = ("vita_ask", "vita_say")
 _BUSY = "conversation_already_has_active_response"
 
 
-def session_settings(
-    instructions: str, tools: Sequence[Event], voice: str, *, turn_detection: str = "semantic_vad"
-) -> Event:
-    """The `session` object of a phone call: µ-law both ways, the server finds the turns."""
-    return {
-        "type": "realtime",
-        "output_modalities": ["audio"],
-        "instructions": instructions,
-        "tools": list(tools),
-        "tool_choice": "auto",
-        "audio": {
-            "input": {
-                "format": {"type": "audio/pcmu"},
-                "transcription": {"model": "whisper-1"},
-                "turn_detection": {
-                    "type": turn_detection,
-                    "create_response": True,
-                    "interrupt_response": True,
-                },
-            },
-            "output": {"format": {"type": "audio/pcmu"}, "voice": voice},
-        },
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class _Ask:
     """A wanted response. Without `say` it is whatever the model answers next."""
@@ -143,11 +118,6 @@ class RealtimeDialogue:
     def waiting(self) -> bool:
         """Whether the server owes us an event."""
         return bool(self._asked or self._active or self._turn)
-
-    @property
-    def responding(self) -> bool:
-        """Whether a response is in progress."""
-        return self._active is not None
 
     @property
     def idle(self) -> bool:

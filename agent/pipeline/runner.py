@@ -18,7 +18,7 @@ from agent.clock import Clock
 from agent.errors import CarrierError, VitaError
 from agent.log import get_logger
 from agent.pipeline.builder import CallPipeline, build_pipeline
-from agent.pipeline.vita import ModelServer
+from agent.pipeline.model_server import ModelServer
 
 log = get_logger(__name__)
 
@@ -118,8 +118,9 @@ class _Call:
         self._observer = pipeline.parts.observer
         self._model = pipeline.model
         self._host = WorkerRunner(handle_sigint=False)
-        self._leg_end: CallOutcome = "caller_hung_up"
-        """What it means when the leg closes now."""
+        self._leaving = False
+        """The agent is ending the call, so a leg that closes is no hang-up of the caller."""
+        self._leg_open = True
         self._outcome: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> CallOutcome:
@@ -171,7 +172,9 @@ class _Call:
 
     async def _listen(self) -> None:
         await self._pipeline.ear.run()
-        self._end(self._leg_end)
+        self._leg_open = False
+        if not self._leaving:
+            self._end("caller_hung_up")
 
     async def _open(self) -> None:
         """Disclosure, which nobody can interrupt, then greeting."""
@@ -193,11 +196,9 @@ class _Call:
             await self._settled(self._limits.farewell_s)
             if intents.hang_up:
                 await self._hang_up()
-                return
-            if intents.transfer_to and await self._transfer(intents.transfer_to, intents.reason):
-                self._end("transferred")
-                return
-            intents.transfer_to = ""
+            elif intents.transfer_to:
+                await self._transfer(intents.transfer_to, intents.reason)
+                intents.transfer_to = ""
             self._model.protected = False
 
     async def _watch_duration(self) -> None:
@@ -218,7 +219,7 @@ class _Call:
 
     async def _hang_up(self) -> None:
         """The leg is closed in any case, which makes the carrier ask for the next step."""
-        self._leg_end = "agent_ended"
+        self._leaving = True
         try:
             async with asyncio.timeout(self._limits.carrier_s):
                 await self._control.hang_up()
@@ -226,18 +227,21 @@ class _Call:
             self._observer.fault("carrier", f"hang-up refused: {error}")
         self._end("agent_ended")
 
-    async def _transfer(self, target: str, reason: str) -> bool:
-        self._leg_end = "transferred"
+    async def _transfer(self, target: str, reason: str) -> None:
+        """The call goes on when the carrier refuses."""
+        self._leaving = True
         try:
             async with asyncio.timeout(self._limits.carrier_s):
                 await self._control.transfer(target)
         except (CarrierError, TimeoutError) as error:
-            self._leg_end = "caller_hung_up"
+            self._leaving = False
             self._observer.fault("carrier", f"transfer refused: {error}")
+            if not self._leg_open:
+                self._end("caller_hung_up")
             await self._model.say(self._limits.not_transferred)
-            return False
-        self._observer.transfer(target, reason)
-        return True
+        else:
+            self._observer.transfer(target, reason)
+            self._end("transferred")
 
     def _end(self, outcome: CallOutcome) -> None:
         """The first reason to end the call is the one that counts."""

@@ -6,8 +6,6 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from pipecat.adapters.llm.services.open_ai_realtime_adapter import OpenAIRealtimeLLMAdapter
 from pipecat.frames.frames import (
@@ -19,7 +17,6 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import WebsocketLLMService
-from pipecat.services.settings import LLMSettings
 from typing_extensions import override
 from websockets.exceptions import (
     ConnectionClosed,
@@ -46,54 +43,17 @@ from agent.pipeline.effects import (
     ToolWanted,
 )
 from agent.pipeline.history import Event
+from agent.pipeline.model_server import ModelServer
 from agent.pipeline.parts import CallerAudioFrame, CallParts, MarkPlayedFrame, ReplyAudioFrame
 from agent.pipeline.realtime import RealtimeDialogue
 from agent.pipeline.timeline import CallerTape
 
 log = get_logger(__name__)
 
-MAX_FAILURES = 3
-"""Responses in a row a server may fail to make before the call is given up."""
-
 _TICK_S = 0.5
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 1.0
 _STABLE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class ModelServer:
-    """Where the model is, and how long it is waited for.
-
-    Attributes:
-        url: WebSocket URL of the Realtime endpoint.
-        api_key: Sent as a bearer token; empty for none.
-        model: Model named in the URL unless it names one itself.
-        connect_s: Limit of one attempt to connect.
-        gone_s: Without a working session for so long the call is given up.
-        patience_s: A server that owes an answer and sends nothing for so long is left.
-        tool_s: Limit of one tool call, above any limit of the tool itself.
-        filler_s: A tool that takes longer is bridged with `filler`.
-        filler: What is said meanwhile; empty for nothing.
-    """
-
-    url: str
-    api_key: str = ""
-    model: str = "vita"
-    connect_s: float = 3.0
-    gone_s: float = 8.0
-    patience_s: float = 15.0
-    tool_s: float = 60.0
-    filler_s: float = 1.2
-    filler: str = "One moment, please."
-
-    def endpoint(self) -> str:
-        """The URL with the model in its query."""
-        parts = urlsplit(self.url)
-        if "model=" in parts.query:
-            return self.url
-        query = "&".join(filter(None, [parts.query, urlencode({"model": self.model})]))
-        return urlunsplit(parts._replace(query=query))
 
 
 class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
@@ -108,21 +68,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
     def __init__(
         self, server: ModelServer, dialogue: RealtimeDialogue, tools: ToolBox, parts: CallParts
     ) -> None:
-        super().__init__(
-            settings=LLMSettings(
-                model=server.model,
-                system_instruction=None,
-                temperature=None,
-                max_tokens=None,
-                top_p=None,
-                top_k=None,
-                frequency_penalty=None,
-                presence_penalty=None,
-                seed=None,
-                filter_incomplete_user_turns=None,
-                user_turn_completion_config=None,
-            )
-        )
+        super().__init__(settings=server.settings())
         self._server = server
         self._dialogue = dialogue
         self._toolbox = tools
@@ -344,8 +290,10 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
             return
         for effect in self._dialogue.receive(event):
             await self._apply(effect, tools)
-        if self._dialogue.failures >= MAX_FAILURES:
-            raise ModelUnavailableError(f"The model server failed {MAX_FAILURES} times in a row.")
+        if self._dialogue.failures >= self._server.failures:
+            raise ModelUnavailableError(
+                f"The model server failed {self._server.failures} times in a row: see its log."
+            )
         self._changed.set()
 
     async def _apply(self, effect: Effect, tools: asyncio.TaskGroup) -> None:

@@ -76,11 +76,16 @@ class Phone:
 
     async def hang_up(self) -> None:
         self._act("hang_up")
-        self.hang_up_as_caller()
+        await self._end()
 
     async def transfer(self, target: str) -> None:
         self._act(f"transfer {target}")
+        await self._end()
+
+    async def _end(self) -> None:
+        """The carrier closes the leg before its own answer arrives."""
         self.hang_up_as_caller()
+        await asyncio.sleep(0.05)
 
     def _act(self, action: str) -> None:
         self.actions.append(action)

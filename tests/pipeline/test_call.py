@@ -20,9 +20,9 @@ from agent.api import CallOutcome
 from agent.calls.context import CallContext
 from agent.clock import SystemClock
 from agent.mulaw import decode
+from agent.pipeline.model_server import ModelServer
 from agent.pipeline.recorder import AGENT, CALLER
 from agent.pipeline.runner import CallLimits, PipelineRunner
-from agent.pipeline.vita import ModelServer
 from tests.pipeline.phone import SPEECH, Phone, context
 from tests.pipeline.realtime_server import (
     CallTool,
@@ -495,7 +495,7 @@ def test_a_call_needs_no_client_library_of_a_model_provider() -> None:
 import asyncio, sys
 from agent.clock import SystemClock
 from agent.pipeline.builder import build_pipeline
-from agent.pipeline.vita import ModelServer
+from agent.pipeline.model_server import ModelServer
 from tests.pipeline.phone import Phone, context
 
 async def build() -> None:

@@ -1,0 +1,89 @@
+"""The model server: where it is, how long it is waited for, how a session with it is set up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from pipecat.services.settings import LLMSettings
+
+from agent.pipeline.history import Event
+
+
+@dataclass(frozen=True, slots=True)
+class ModelServer:
+    """Where the model is, and how long it is waited for.
+
+    Attributes:
+        url: WebSocket URL of the Realtime endpoint.
+        api_key: Sent as a bearer token; empty for none.
+        model: Model named in the URL unless it names one itself.
+        connect_s: Limit of one attempt to connect.
+        gone_s: Without a working session for so long the call is given up.
+        patience_s: A server that owes an answer and sends nothing for so long is left.
+        tool_s: Limit of one tool call, above any limit of the tool itself.
+        filler_s: A tool that takes longer is bridged with `filler`.
+        filler: What is said meanwhile; empty for nothing.
+        failures: Responses in a row the server may fail to make before the call is given up.
+    """
+
+    url: str
+    api_key: str = ""
+    model: str = "vita"
+    connect_s: float = 3.0
+    gone_s: float = 8.0
+    patience_s: float = 15.0
+    tool_s: float = 60.0
+    filler_s: float = 1.2
+    filler: str = "One moment, please."
+    failures: int = 3
+
+    def endpoint(self) -> str:
+        """The URL with the model in its query."""
+        parts = urlsplit(self.url)
+        if "model=" in parts.query:
+            return self.url
+        query = "&".join(filter(None, [parts.query, urlencode({"model": self.model})]))
+        return urlunsplit(parts._replace(query=query))
+
+    def settings(self) -> LLMSettings:
+        """What Pipecat wants to know of a model; the server decides all but its name."""
+        return LLMSettings(
+            model=self.model,
+            system_instruction=None,
+            temperature=None,
+            max_tokens=None,
+            top_p=None,
+            top_k=None,
+            frequency_penalty=None,
+            presence_penalty=None,
+            seed=None,
+            filter_incomplete_user_turns=None,
+            user_turn_completion_config=None,
+        )
+
+
+def session_settings(
+    instructions: str, tools: Sequence[Event], voice: str, *, turn_detection: str = "semantic_vad"
+) -> Event:
+    """The `session` object of a phone call: µ-law both ways, the server finds the turns."""
+    return {
+        "type": "realtime",
+        "output_modalities": ["audio"],
+        "instructions": instructions,
+        "tools": list(tools),
+        "tool_choice": "auto",
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcmu"},
+                "transcription": {"model": "whisper-1"},
+                "turn_detection": {
+                    "type": turn_detection,
+                    "create_response": True,
+                    "interrupt_response": True,
+                },
+            },
+            "output": {"format": {"type": "audio/pcmu"}, "voice": voice},
+        },
+    }
