@@ -188,8 +188,11 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
         _address,
     ),
     (re.compile(r"(?P<sign>[$£€])\s?(?P<whole>\d[\d,]*)(\.(?P<part>\d{1,2}))?"), _money),
+    (re.compile(r"(?<=[:.]\d\d)\s?[-–]\s?(?=\d)"), lambda _: " to "),
     (
-        re.compile(r"\b(?P<hour>\d{1,2})([:.](?P<minute>\d{2}))?\s?(?P<half>[ap]\.?m\b\.?)", re.I),
+        re.compile(
+            r"\b(?P<hour>\d{1,2})([:.](?P<minute>\d{2}))?\s?(?P<half>[ap]\.m\.|[ap]m\b)", re.I
+        ),
         _clock,
     ),
     (re.compile(r"\b(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?P<half>)"), _clock),
