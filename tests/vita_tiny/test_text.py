@@ -25,6 +25,8 @@ pytestmark = pytest.mark.unit
         ("a USB cable, OK?", "a u s b cable, okay?"),
         ("17:30", "seventeen thirty"),
         ("9:00-17:30", "nine o'clock to seventeen thirty"),
+        ("7.00 to 23.30", "seven o'clock to twenty three thirty"),
+        ("45.00 pounds", "forty five point zero zero pounds"),
         ("10-14", "ten to fourteen"),
         ("2.5 km", "two point five kilometres"),
         ("**bold** [x]", "bold x"),

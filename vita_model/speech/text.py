@@ -198,6 +198,14 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\b(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?P<half>)"), _clock),
     (
         re.compile(
+            r"(?<![$£€\d.])\b(?P<hour>[01]?\d|2[0-3])\.(?P<minute>00|15|30|45)(?P<half>)\b"
+            r"(?!\.?\d|\s?(?:%|percent|pounds?|euros?|dollars?|k[gm]|miles?|hours?|stars?))",
+            re.I,
+        ),
+        _clock,
+    ),
+    (
+        re.compile(
             r"\+\d[\d\s()-]{6,}\d|\(?\b\d{3}\)?[\s-]\d{3}[\s-]\d{4}\b|\b0\d{2,4}[\s-]\d{3}[\s-]?\d{3,4}\b|\b\d{3}-\d{4}\b"
         ),
         _phone,
