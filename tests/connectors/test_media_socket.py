@@ -13,7 +13,7 @@ from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agent.api import CallControl, CallOutcome, IncomingCall, MediaLeg
-from connectors.twilio.twin import HangUp, Pause, Speak, TwinAccount, WaitForAgent
+from connectors.twilio.twin import HangUp, Pause, Speak, TwinAccount, WaitForAgent, WaitForEnd
 from connectors.twilio.twin.audio import tone
 from connectors.twilio.twin.signer import signature_headers
 from tests.connectors.desk import LINE, Agent, EchoDesk, agent_and_twin, quiet, with_limits
@@ -158,9 +158,10 @@ async def test_garbage_on_one_socket_leaves_other_calls_running() -> None:
 
 
 async def test_sending_after_the_caller_has_gone_is_ignored() -> None:
-    sent = asyncio.Event()
+    opened, sent = asyncio.Event(), asyncio.Event()
 
     async def talk_on(desk: EchoDesk, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        opened.set()
         async for _ in leg.events():
             pass
         await leg.send_audio(b"\xff" * 160)
@@ -172,7 +173,10 @@ async def test_sending_after_the_caller_has_gone_is_ignored() -> None:
         return "caller_hung_up"
 
     async with agent_and_twin(EchoDesk(role=talk_on)) as agent:
-        call = await agent.twin.place_call(to=LINE, script=[Pause(200), HangUp()])
+        call = await agent.twin.place_call(to=LINE, script=[WaitForEnd(limit_s=30)])
+        async with asyncio.timeout(10):
+            await opened.wait()
+        call.hang_up()
         await call.wait_ended(20)
         async with asyncio.timeout(10):
             await sent.wait()

@@ -29,7 +29,7 @@ Direction = Literal["inbound", "outbound-api"]
 OVER: frozenset[Status] = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class TwinCall:
     """One call, as the twin's user sees it.
 
