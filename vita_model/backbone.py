@@ -151,7 +151,8 @@ class Backbone:
     def tokenizer(self) -> Tokenizer:
         """Byte-level BPE: single digits split first, then GPT-2's pattern."""
         tokens = self._strings("tokenizer.ggml.tokens")
-        merges = [tuple(m.split(" ", 1)) for m in self._strings("tokenizer.ggml.merges")]
+        pairs = [m.partition(" ") for m in self._strings("tokenizer.ggml.merges")]
+        merges = [(left, right) for left, _, right in pairs]
         field = self._reader.fields["tokenizer.ggml.token_type"]
         kinds = [int(field.parts[index][0]) for index in field.data]
         tokenizer = Tokenizer(

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 from typing_extensions import override
 
-from agent.cli import calls, db, lines, model, tools
+from agent.cli import bench, call, calls, chat, db, demo, lines, model, serve, tools, twin
 from agent.errors import VitaError
 
 
@@ -30,6 +30,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.command("twin")(twin.twin)
+app.command("call")(call.call)
+app.command("chat")(chat.chat)
+app.add_typer(bench.app, name="bench")
 app.add_typer(calls.app, name="calls")
 app.add_typer(lines.app, name="lines")
 app.add_typer(tools.app, name="tools")

@@ -4,3 +4,6 @@ from pathlib import Path
 
 DEMO_LINES = Path(__file__).with_name("lines.yaml")
 """The lines file of the demonstration."""
+
+CALLERS = Path(__file__).with_name("callers")
+"""Recorded questions of its callers."""

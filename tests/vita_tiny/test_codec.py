@@ -58,13 +58,13 @@ def codec() -> SourceFilterCodec:
 
 def test_codes_have_their_rate_and_range(codec: SourceFilterCodec) -> None:
     codes = codec.encode(vowel())
-    assert len(codes) == 40
+    assert codes.shape == (40, 2)
     assert 0 <= int(codes.min()) <= int(codes.max()) < codec.config.codes
     assert len(codec.decode(codes)) == 600 * 40
 
 
 def test_stream_gives_every_sample_once(codec: SourceFilterCodec) -> None:
-    codes = torch.randint(0, codec.config.codes, (50,)).tolist()
+    codes = [tuple(pair) for pair in torch.randint(0, codec.config.codes, (50, 2)).tolist()]
     stream = CodecStream(codec)
     first = stream.push(codes[:10], ahead=3)
     assert 0 < len(first) < 10 * 600
@@ -73,7 +73,7 @@ def test_stream_gives_every_sample_once(codec: SourceFilterCodec) -> None:
 
 
 def test_codec_names_equal_one_pass_with_full_look_ahead(codec: SourceFilterCodec) -> None:
-    codes = torch.randint(0, codec.config.codes, (40,))
+    codes = torch.randint(0, codec.config.codes, (40, 2))
     whole = codec.decode_features(codes)
     left, right = 12, 24
     window = codes[left - codec.context : right + codec.context]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Block(nn.Module):
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
 
+    @override
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`[batch, rows, width]`; `mask` `[batch, 1, 1, rows]` is true where a row exists."""
         batch, rows, width = x.shape
@@ -91,6 +93,7 @@ class CtcAdapter(nn.Module):
         self.unit_head = nn.Linear(width, config.units + 1)
         self.register_buffer("unit_ids", torch.zeros(config.units, dtype=torch.int32))
 
+    @override
     def forward(self, rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits of both heads.
 

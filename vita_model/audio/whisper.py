@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 RATE = 16_000
 WINDOW = 400
@@ -58,11 +59,15 @@ def mel_filters(mels: int) -> Tensor:
 class LogMel(nn.Module):
     """Whisper's features: log10 mel power, clipped 8 below the maximum, scaled to about -1..1."""
 
+    filters: Tensor
+    window: Tensor
+
     def __init__(self, mels: int) -> None:
         super().__init__()
         self.register_buffer("filters", mel_filters(mels), persistent=False)
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
 
+    @override
     def forward(self, samples: Tensor) -> Tensor:
         """`[samples]` at 16 kHz to `[mels, frames]`, one frame per 10 ms."""
         spectrum = torch.stft(
@@ -95,6 +100,7 @@ class WhisperBlock(nn.Module):
         self.fc1 = nn.Linear(width, config.hidden)
         self.fc2 = nn.Linear(config.hidden, width)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, rows, width]` to the same, full attention."""
         batch, rows, width = x.shape
@@ -129,6 +135,7 @@ class WhisperEncoder(nn.Module):
         angle = torch.arange(rows)[:, None] * torch.exp(-scale * torch.arange(half))[None]
         return torch.cat([angle.sin(), angle.cos()], 1)
 
+    @override
     def forward(self, samples: Tensor) -> Tensor:
         """One utterance, `[samples]` at 16 kHz (at most 30 s), to `[rows, width]`, 50 rows a second.
 

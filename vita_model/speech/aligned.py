@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from vita_model.audio.ctc_adapter import Block
 
@@ -46,6 +48,7 @@ class CausalBlock(nn.Module):
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         """Training: `[batch, rows, width]` with a causal window."""
         batch, rows, width = x.shape
@@ -106,10 +109,13 @@ class AlignedSpeechDecoder(nn.Module):
         )
         self.guess = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.codes))
         self.previous = nn.Embedding(config.codes + 1, width)
+        self.previous_fine = nn.Embedding(config.codes + 1, width)
         self.speaking = nn.ModuleList(
             CausalBlock(width, config.heads, config.hidden) for _ in range(config.speaking)
         )
         self.decide = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.codes))
+        self.decided = nn.Embedding(config.codes, width)
+        self.refine = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.codes))
 
     def read(self, phonemes: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """`[batch, n]` phoneme ids to rows and log lengths (in codes), `[batch, n]`."""
@@ -125,12 +131,18 @@ class AlignedSpeechDecoder(nn.Module):
             x = block(x, mask)
         return x
 
-    def speak(self, rows: Tensor, before: Tensor) -> Tensor:
-        """Training: logits `[batch, codes, codes]` from rows and the codes before each."""
-        x = rows + self.previous(before)
+    def speak(self, rows: Tensor, before: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """Training: coarse and fine logits, `[batch, codes, codes]` each.
+
+        Args:
+            rows: Laid-out rows, `[batch, codes, width]`.
+            before: Codes before each place, `[batch, codes, 2]`; `config.codes` stands for none.
+            coarse: Right coarse codes, which the fine ones are decided after.
+        """
+        x = rows + self.previous(before[..., 0]) + self.previous_fine(before[..., 1])
         for block in self.speaking:
             x = block(x)
-        return self.decide(x)
+        return self.decide(x), self.refine(x + self.decided(coarse))
 
     @torch.no_grad()
     def plan(self, phonemes: Tensor, pace: float = 1.0) -> Plan:
@@ -143,25 +155,20 @@ class AlignedSpeechDecoder(nn.Module):
         return Plan(laid, self.guess(laid), ends.tolist())
 
     @torch.no_grad()
-    def codes(
-        self, plan: Plan, *, top: int = 4, seed: int = 0, greedy: bool = False
-    ) -> Iterator[int]:
-        """AR pass: codes one by one."""
+    def codes(self, plan: Plan, *, top: int = 4, seed: int = 0) -> Iterator[tuple[int, int]]:
+        """AR pass: coarse and fine code one place after another; `top` 1 is greedy."""
         generator = torch.Generator().manual_seed(seed)
         caches: list[list[Tensor]] = [[] for _ in self.speaking]
-        before = self.config.codes
+        coarse = fine = self.config.codes
         for row in plan.rows:
-            x = row + self.previous.weight[before]
+            x = row + self.previous.weight[coarse] + self.previous_fine.weight[fine]
             for block, cache in zip(self.speaking, caches, strict=True):
-                x = block.step(x, cache)
-            logits = self.decide(x)
-            if greedy:
-                before = int(logits.argmax())
-            else:
-                values, indices = logits.topk(top)
-                pick = torch.multinomial(torch.softmax(values, -1), 1, generator=generator)
-                before = int(indices[pick])
-            yield before
+                x = cast(CausalBlock, block).step(x, cache)
+            values, indices = self.decide(x).topk(top)
+            pick = torch.multinomial(torch.softmax(values, -1), 1, generator=generator)
+            coarse = int(indices[pick])
+            fine = int(self.refine(x + self.decided.weight[coarse]).argmax())
+            yield coarse, fine
 
 
 def layout(exact_ends: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 PAUSES = {",": ",", ".": ".", "?": "?", "!": "!"}
@@ -53,6 +54,7 @@ class Speller(nn.Module):
         self.spread = nn.Linear(config.width, config.spread * config.width)
         self.head = nn.Linear(config.width, len(phonemes) + 1)
 
+    @override
     def forward(self, letters: Tensor) -> Tensor:
         """`[batch, letters]` (0 pads) to logits `[batch, spread * letters, phonemes + 1]`."""
         batch, count = letters.shape

@@ -1,4 +1,4 @@
-"""The small codec: one codebook of 1,024 at 40 Hz around the fixed source-filter vocoder.
+"""The small codec: two residual codebooks of 1,024 at 40 Hz around the fixed vocoder.
 
 Same interface as TiCodec's: `encode` a waveform to codes, decode codes to a waveform. The learned
 part maps vocoder features (80 Hz) to codes (40 Hz) and back; the waveform is the vocoder's.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from vita_model.speech import vocoder
 
@@ -34,13 +35,14 @@ class Residual(nn.Module):
         self.conv1 = nn.Conv1d(width, width, 5, padding=2)
         self.conv2 = nn.Conv1d(width, width, 1)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, width, frames]` to the same."""
         return x + self.conv2(F.gelu(self.conv1(F.gelu(x))))
 
 
 class SourceFilterCodec(nn.Module):
-    """Encoder, cosine codebook, decoder over vocoder features."""
+    """Encoder, cosine codebook, codebook of what it leaves, decoder over vocoder features."""
 
     mean: Tensor
     deviation: Tensor
@@ -62,6 +64,7 @@ class SourceFilterCodec(nn.Module):
             nn.Conv1d(width, config.code_width, 1),
         )
         self.codebook = nn.Embedding(config.codes, config.code_width)
+        self.fine_codebook = nn.Embedding(config.codes, config.code_width)
         self.decoder = nn.Sequential(
             nn.Conv1d(config.code_width, width, 3, padding=1),
             *(Residual(width) for _ in range(config.blocks)),
@@ -75,35 +78,46 @@ class SourceFilterCodec(nn.Module):
         normal = ((features - self.mean) / self.deviation).transpose(1, 2)
         return F.normalize(self.encoder(normal).transpose(1, 2), dim=-1)
 
-    def rows(self) -> Tensor:
-        """Unit-length codebook, `[codes, code_width]`."""
+    def coarse_rows(self) -> Tensor:
+        """Unit-length first codebook, `[codes, code_width]`."""
         return F.normalize(self.codebook.weight, dim=-1)
 
     def quantise(self, latent: Tensor) -> Tensor:
-        """Nearest codes of latents, `[..., code_width]` to `[...]`."""
-        return (latent @ self.rows().T).argmax(-1)
+        """Coarse and fine codes of latents, `[..., code_width]` to `[..., 2]`."""
+        coarse = (latent @ self.coarse_rows().T).argmax(-1)
+        rest = latent - self.coarse_rows()[coarse]
+        return torch.stack([coarse, nearest(rest, self.fine_codebook.weight)], -1)
+
+    def rows(self, codes: Tensor) -> Tensor:
+        """What the decoder reads for codes, `[..., 2]` to `[..., code_width]`."""
+        return self.coarse_rows()[codes[..., 0]] + self.fine_codebook(codes[..., 1])
 
     def features(self, quantised: Tensor) -> Tensor:
-        """Vocoder features of codebook rows, `[batch, n, code_width]` to `[batch, 2n, FEATURES]`."""
+        """Vocoder features of code rows, `[batch, n, code_width]` to `[batch, 2n, FEATURES]`."""
         out = self.decoder(quantised.transpose(1, 2)).transpose(1, 2)
         return out * self.deviation + self.mean
 
     @torch.no_grad()
     def encode(self, samples: Tensor) -> Tensor:
-        """Codes of a mono waveform at 24 kHz, `[samples]` to `[samples // 600]`."""
+        """Codes of a mono waveform at 24 kHz, `[samples]` to `[samples // 600, 2]`."""
         features = vocoder.analyse(samples)
         features = features[: len(features) // 2 * 2]
         return self.quantise(self.latent(features[None]))[0]
 
     @torch.no_grad()
     def decode_features(self, codes: Tensor) -> Tensor:
-        """Vocoder features of codes, `[n]` to `[2n, FEATURES]`."""
-        return self.features(self.rows()[codes][None])[0]
+        """Vocoder features of codes, `[n, 2]` to `[2n, FEATURES]`."""
+        return self.features(self.rows(codes)[None])[0]
 
     @torch.no_grad()
     def decode(self, codes: Tensor, seed: int = 0) -> Tensor:
-        """Waveform of codes, `[n]` to `[600 n]` at 24 kHz."""
+        """Waveform of codes, `[n, 2]` to `[600 n]` at 24 kHz."""
         return vocoder.synthesise(_tidy(self.decode_features(codes)), seed)
+
+
+def nearest(points: Tensor, table: Tensor) -> Tensor:
+    """Index of the closest row for every point, `[..., width]` to `[...]`."""
+    return (points @ table.T - 0.5 * table.square().sum(-1)).argmax(-1)
 
 
 def _tidy(features: Tensor) -> Tensor:
@@ -120,11 +134,13 @@ class CodecStream:
     def __init__(self, codec: SourceFilterCodec, seed: int = 0) -> None:
         self._codec = codec
         self._synthesiser = vocoder.Synthesiser(seed)
-        self._codes: list[int] = []
+        self._codes: list[tuple[int, int]] = []
         self._done = 0
         self._trim = vocoder.FFT // 2
 
-    def push(self, codes: list[int], *, last: bool = False, ahead: int | None = None) -> Tensor:
+    def push(
+        self, codes: list[tuple[int, int]], *, last: bool = False, ahead: int | None = None
+    ) -> Tensor:
         """Samples that are final after further codes; with `last` all that is left.
 
         Args:

@@ -57,10 +57,10 @@ class Speaker:
         with torch.inference_mode():
             plan = self._decoder.plan(torch.tensor(ids), pace)
             stream = CodecStream(self._codec, seed)
-            total, waiting, done, size = len(plan.rows), [], 0, FIRST_CHUNK
-            for code in self._decoder.codes(plan, seed=seed):
+            total, size = len(plan.rows), FIRST_CHUNK
+            waiting: list[tuple[int, int]] = []
+            for done, code in enumerate(self._decoder.codes(plan, seed=seed), 1):
                 waiting.append(code)
-                done += 1
                 if len(waiting) == size and done < total:
                     samples = stream.push(waiting, ahead=LOOK_AHEAD)
                     yield Piece(samples.numpy(), max(0, done - LOOK_AHEAD) / total)

@@ -1,4 +1,9 @@
-"""Stage 3.1 of vita-tiny: the source-filter codec, trained on vocoder features alone."""
+"""Stage 3.1 of vita-tiny: the source-filter codec, trained on vocoder features alone.
+
+Both codebooks follow running averages of what is assigned to them: the coarse one of unit-length
+latents by cosine, the fine one of what the coarse one leaves. Some batches go without the fine
+codes, so the coarse ones alone stay intelligible.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,18 @@ import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from vita_model.speech import vocoder
-from vita_model.speech.source_filter import SourceFilterCodec, SourceFilterConfig
+from vita_model.speech.source_filter import SourceFilterCodec, SourceFilterConfig, nearest
 from vita_model.training.corpora import load_spoken
+
+FIRST_CODES_AT = 30
+FINE_CODES_AT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +31,57 @@ class Recipe:
     """Settings of the stage."""
 
     rate: float = 1.5e-3
-    minutes: float = 12.0
+    minutes: float = 14.0
     batch: int = 24
     frames: int = 160
     commitment: float = 0.25
+    coarse_only: float = 0.15
     decay: float = 0.98
     seed: int = 3
     save_minutes: float = 2.0
+
+
+class Averages:
+    """Running averages of the points assigned to each row of a codebook."""
+
+    def __init__(self, table: Tensor, decay: float, *, unit: bool) -> None:
+        self.table, self._decay, self._unit = table, decay, unit
+        self.sums, self.counts = table.clone(), torch.ones(len(table))
+        self.used = torch.zeros(len(table))
+
+    def begin(self, points: Tensor) -> None:
+        """Start from points drawn at random."""
+        self.sums = points[torch.randint(0, len(points), (len(self.table),))].clone()
+        self.counts = torch.ones(len(self.table))
+        self._write()
+
+    def assign(self, points: Tensor) -> Tensor:
+        """Rows for points, `[n, width]` to codes `[n]`."""
+        if self._unit:
+            return (points @ F.normalize(self.table, dim=-1).T).argmax(-1)
+        return nearest(points, self.table)
+
+    def learn(self, points: Tensor, codes: Tensor, *, revive: bool) -> None:
+        """Move rows to their points; `revive` puts unused rows onto random points."""
+        one = F.one_hot(codes, len(self.table)).float()
+        self.used += one.sum(0)
+        self.counts = self._decay * self.counts + (1 - self._decay) * one.sum(0)
+        self.sums = self._decay * self.sums + (1 - self._decay) * (one.T @ points)
+        dead = self.counts < 0.05
+        if revive and bool(dead.any()):
+            self.sums[dead] = points[torch.randint(0, len(points), (int(dead.sum()),))]
+            self.counts[dead] = 1.0
+        self._write()
+
+    def _write(self) -> None:
+        mean = self.sums / self.counts[:, None].clamp(min=1e-3)
+        self.table.copy_(F.normalize(mean, dim=-1) if self._unit else mean)
+
+    def perplexity(self) -> int:
+        """How many codes were really in use since the last call."""
+        share = self.used / self.used.sum().clamp(min=1)
+        self.used = torch.zeros_like(self.used)
+        return round(float(torch.exp(-(share * torch.log(share + 1e-9)).sum())))
 
 
 def feature_loss(codec: SourceFilterCodec, wanted: Tensor, got: Tensor) -> Tensor:
@@ -44,6 +97,54 @@ def feature_loss(codec: SourceFilterCodec, wanted: Tensor, got: Tensor) -> Tenso
     return envelope + 0.5 * (slope * loud).mean() + 0.3 * pitch + 1.0 * voicing
 
 
+def _normalise(codec: SourceFilterCodec, clips: list[Tensor]) -> None:
+    everything = torch.cat(clips)
+    codec.mean.copy_(everything.mean(0))
+    codec.deviation.copy_(everything.std(0).clamp(min=1e-2))
+    codec.deviation[: vocoder.BANDS] = everything[:, : vocoder.BANDS].std()
+    codec.mean[vocoder.BANDS + 1], codec.deviation[vocoder.BANDS + 1] = 0.5, 0.5
+
+
+def _draw(clips: list[Tensor], recipe: Recipe, rng: random.Random) -> Tensor:
+    pieces = []
+    for _ in range(recipe.batch):
+        clip = rng.choice(clips)
+        start = rng.randrange(len(clip) - recipe.frames + 1)
+        pieces.append(clip[start : start + recipe.frames])
+    return torch.stack(pieces)
+
+
+class _Quantiser:
+    """The straight-through path and both codebooks' learning."""
+
+    def __init__(self, codec: SourceFilterCodec, recipe: Recipe) -> None:
+        self.coarse = Averages(codec.codebook.weight.data, recipe.decay, unit=True)
+        self.fine = Averages(codec.fine_codebook.weight.data, recipe.decay, unit=False)
+        self._recipe = recipe
+
+    def __call__(self, latent: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """What the decoder reads, and the commitment loss."""
+        flat = latent.detach().reshape(-1, latent.shape[-1])
+        if step < FIRST_CODES_AT:
+            return latent, torch.zeros(())
+        if step == FIRST_CODES_AT:
+            self.coarse.begin(flat)
+        codes = self.coarse.assign(flat)
+        self.coarse.learn(flat, codes, revive=step % 20 == 0)
+        chosen = F.normalize(self.coarse.table, dim=-1)[codes]
+        commitment = 1 - (latent.reshape(-1, latent.shape[-1]) * chosen).sum(-1).mean()
+        if step >= FINE_CODES_AT:
+            rest = flat - chosen
+            if step == FINE_CODES_AT:
+                self.fine.begin(rest)
+            fine = self.fine.assign(rest)
+            self.fine.learn(rest, fine, revive=step % 20 == 0)
+            if torch.rand(()) > self._recipe.coarse_only:
+                chosen = chosen + self.fine.table[fine]
+        chosen = chosen.view_as(latent)
+        return latent + (chosen - latent).detach(), commitment
+
+
 def train(data: Path, folder: Path, recipe: Recipe) -> SourceFilterCodec:
     """Run or resume; writes `folder/codec.pt`."""
     torch.set_num_threads(1)
@@ -52,115 +153,49 @@ def train(data: Path, folder: Path, recipe: Recipe) -> SourceFilterCodec:
     state_file = folder / "codec.pt"
     codec = SourceFilterCodec(SourceFilterConfig())
     clips = [item.features.float() for item in load_spoken(data, "train")]
-    everything = torch.cat(clips)
-    codec.mean.copy_(everything.mean(0))
-    codec.deviation.copy_(everything.std(0).clamp(min=1e-2))
-    codec.deviation[: vocoder.BANDS] = everything[:, : vocoder.BANDS].std()
-    codec.mean[vocoder.BANDS + 1], codec.deviation[vocoder.BANDS + 1] = 0.5, 0.5
-    optimiser = torch.optim.AdamW(
-        [p for n, p in codec.named_parameters() if not n.startswith("codebook")],
-        lr=recipe.rate,
-        betas=(0.9, 0.98),
-        weight_decay=0.0,
-    )
+    clips = [clip for clip in clips if len(clip) >= recipe.frames]
+    _normalise(codec, clips)
+    learned = [p for n, p in codec.named_parameters() if "codebook" not in n]
+    optimiser = torch.optim.AdamW(learned, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
     step, spent = 0, 0.0
-    sums = torch.zeros(codec.config.codes, codec.config.code_width)
-    counts = torch.zeros(codec.config.codes)
-    started = False
     if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
+        state: dict[str, Any] = torch.load(state_file, weights_only=True)
         codec.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
-        step, spent, sums, counts, started = (
-            state["step"],
-            state["spent"],
-            state["sums"],
-            state["counts"],
-            True,
-        )
+        step, spent = state["step"], state["spent"]
+    quantiser = _Quantiser(codec, recipe)
     rng = random.Random(recipe.seed + step)
-    total, last, losses, used = (
-        recipe.minutes * 60,
-        time.monotonic(),
-        [],
-        torch.zeros(codec.config.codes),
-    )
+    total, last = recipe.minutes * 60, time.monotonic()
+    losses: list[float] = []
     while spent < total:
         begin = time.process_time()
-        rate = (
-            recipe.rate * min(1.0, (step + 1) / 50) * max(0.02, min(1.0, (1 - spent / total) / 0.6))
-        )
+        fall = max(0.02, min(1.0, (1 - spent / total) / 0.6))
         for group in optimiser.param_groups:
-            group["lr"] = rate
-        pieces: list[Tensor] = []
-        while len(pieces) < recipe.batch:
-            clip = rng.choice(clips)
-            if len(clip) >= recipe.frames:
-                start = rng.randrange(len(clip) - recipe.frames + 1)
-                pieces.append(clip[start : start + recipe.frames])
-        wanted = torch.stack(pieces)
-        latent = codec.latent(wanted)
-        flat = latent.detach().reshape(-1, codec.config.code_width)
-        if not started and step == 30:
-            codec.codebook.weight.data.copy_(flat[torch.randperm(len(flat))[: codec.config.codes]])
-            sums, counts, started = (
-                codec.codebook.weight.data.clone(),
-                torch.ones(codec.config.codes),
-                True,
-            )
-        if started:
-            codes = codec.quantise(flat)
-            one = F.one_hot(codes, codec.config.codes).float()
-            used += one.sum(0)
-            counts = recipe.decay * counts + (1 - recipe.decay) * one.sum(0)
-            sums = recipe.decay * sums + (1 - recipe.decay) * (one.T @ flat)
-            if step % 20 == 0:
-                dead = counts < 0.05
-                if bool(dead.any()):
-                    fresh = flat[torch.randint(0, len(flat), (int(dead.sum()),))]
-                    sums[dead], counts[dead] = fresh, 1.0
-            codec.codebook.weight.data.copy_(F.normalize(sums, dim=-1))
-            chosen = codec.rows()[codes].view_as(latent)
-            commit = 1 - (latent * chosen).sum(-1).mean()
-            passed = latent + (chosen - latent).detach()
-        else:
-            passed, commit = latent, torch.zeros(())
-        loss = feature_loss(codec, wanted, codec.features(passed)) + recipe.commitment * commit
+            group["lr"] = recipe.rate * min(1.0, (step + 1) / 50) * fall
+        wanted = _draw(clips, recipe, rng)
+        passed, commitment = quantiser(codec.latent(wanted), step)
+        loss = feature_loss(codec, wanted, codec.features(passed))
+        loss = loss + recipe.commitment * commitment
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimiser.step()
         losses.append(float(loss.detach()))
         step += 1
         spent += time.process_time() - begin
         if step % 100 == 0:
-            share = used / used.sum().clamp(min=1)
-            perplexity = float(torch.exp(-(share * torch.log(share + 1e-9)).sum()))
-            print(
-                json.dumps(
-                    {
-                        "step": step,
-                        "minutes": round(spent / 60, 2),
-                        "loss": round(sum(losses) / len(losses), 4),
-                        "perplexity": round(perplexity),
-                    }
-                ),
-                flush=True,
-            )
-            losses, used = [], torch.zeros(codec.config.codes)
+            figures = {
+                "step": step,
+                "minutes": round(spent / 60, 2),
+                "loss": round(sum(losses) / len(losses), 4),
+                "perplexity": [quantiser.coarse.perplexity(), quantiser.fine.perplexity()],
+            }
+            print(json.dumps(figures), flush=True)
+            losses.clear()
         if time.monotonic() - last > recipe.save_minutes * 60 or spent >= total:
             last = time.monotonic()
-            torch.save(
-                {
-                    "model": codec.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "step": step,
-                    "spent": spent,
-                    "sums": sums,
-                    "counts": counts,
-                },
-                state_file,
-            )
+            state = {"model": codec.state_dict(), "optimiser": optimiser.state_dict()}
+            torch.save({**state, "step": step, "spent": spent}, state_file)
     return codec
 
 

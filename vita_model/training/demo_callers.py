@@ -36,11 +36,12 @@ def make(folder: Path) -> None:
     for name, voice, words in LINES:
         clip = readers[voice](random.Random(name), words)
         _write(folder / f"{name}.wav", voices.at_rate(clip, RATE))
-    pieces = []
+    pieces: list[voices.Samples] = []
     for digit in HUMAN_DIGITS[1]:
         samples, rate = soundfile.read(ASTERISK / f"{digit}.wav", dtype="float32")
-        pieces += [voices.at_rate(voices.Clip(samples, rate, "human"), RATE), np.zeros(RATE // 12)]
-    _write(folder / f"{HUMAN_DIGITS[0]}.wav", np.concatenate(pieces).astype(np.float32))
+        pieces.append(voices.at_rate(voices.Clip(samples, rate, "human"), RATE))
+        pieces.append(np.zeros(RATE // 12, np.float32))
+    _write(folder / f"{HUMAN_DIGITS[0]}.wav", np.concatenate(pieces))
 
 
 def _write(path: Path, samples: voices.Samples) -> None:

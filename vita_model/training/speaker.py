@@ -37,7 +37,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sentence: phoneme ids, exact ends in codes, codes."""
+    """One sentence: phoneme ids, exact ends in codes, codes `[n, 2]`."""
 
     phonemes: Tensor
     ends: Tensor
@@ -83,7 +83,7 @@ def _losses(
     width = rows.shape[-1]
     laid_in = torch.zeros(count, frames, width)
     places = torch.zeros(count, frames, 4)
-    codes = torch.full((count, frames), -100)
+    codes = torch.full((count, frames, 2), -100)
     wanted = torch.zeros(count, longest)
     for i, e in enumerate(batch):
         owner, place = layout(e.ends)
@@ -93,27 +93,31 @@ def _losses(
         wanted[i, : len(e.ends)] = torch.log(
             torch.diff(e.ends, prepend=torch.zeros(1)).clamp(min=0.05)
         )
-    real = codes >= 0
+    real = codes[..., 0] >= 0
     laid = decoder.lay(laid_in, places, real[:, None, None])
-    before = F.pad(codes.clamp(min=0)[:, :-1], (1, 0), value=decoder.config.codes)
-    noise = torch.rand(before.shape) < wrong
+    none = decoder.config.codes
+    before = F.pad(codes.clamp(min=0)[:, :-1], (0, 0, 1, 0), value=none)
     guessed = decoder.guess(laid)
     with torch.no_grad():
-        own = F.pad(guessed.argmax(-1)[:, :-1], (1, 0), value=decoder.config.codes)
-        other = torch.randint(0, decoder.config.codes, before.shape)
-        mixed = torch.where(torch.rand(before.shape) < 0.7, own, other)
-    spoken = decoder.speak(laid, torch.where(noise, mixed, before))
+        own = F.pad(guessed.argmax(-1)[:, :-1], (1, 0), value=none)
+        other = torch.randint(0, none, own.shape)
+        mixed = torch.where(torch.rand(own.shape) < 0.7, own, other)
+        swap = torch.rand(own.shape) < wrong
+        heard = torch.where(swap, mixed, before[..., 0])
+        finer = torch.where(torch.rand(own.shape) < wrong, other, before[..., 1])
+    coarse, fine = decoder.speak(laid, torch.stack([heard, finer], -1), codes[..., 0].clamp(min=0))
     length = (F.smooth_l1_loss(lengths, wanted, reduction="none") * mask).sum() / mask.sum()
-    guess = F.cross_entropy(guessed.transpose(1, 2), codes, ignore_index=-100, label_smoothing=0.05)
-    decide = F.cross_entropy(spoken.transpose(1, 2), codes, ignore_index=-100, label_smoothing=0.05)
-    right = float(((spoken.argmax(-1) == codes) & real).sum() / real.sum())
-    figures = {
-        "length": float(length.detach()),
-        "guess": float(guess.detach()),
-        "decide": float(decide.detach()),
-        "right": right,
-    }
-    return length + 0.6 * guess + decide, figures
+    guess = _entropy(guessed, codes[..., 0])
+    decide = _entropy(coarse, codes[..., 0])
+    refine = _entropy(fine, codes[..., 1])
+    right = float(((coarse.argmax(-1) == codes[..., 0]) & real).sum() / real.sum())
+    parts = {"length": length, "guess": guess, "decide": decide, "refine": refine}
+    figures = {name: float(value.detach()) for name, value in parts.items()}
+    return length + 0.6 * guess + decide + 0.5 * refine, {**figures, "right": right}
+
+
+def _entropy(logits: Tensor, codes: Tensor) -> Tensor:
+    return F.cross_entropy(logits.transpose(1, 2), codes, ignore_index=-100, label_smoothing=0.05)
 
 
 def inventory(items: Iterable[Spoken]) -> list[str]:
