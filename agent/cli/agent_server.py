@@ -1,0 +1,169 @@
+"""The agent as one server: its desk behind the carriers' webhooks and media socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+import httpx
+
+from agent.api import (
+    Admission,
+    CallControl,
+    CallDesk,
+    CallOutcome,
+    IncomingCall,
+    MediaLeg,
+    NextStep,
+)
+from agent.bootstrap import Application, build
+from agent.clock import SystemClock
+from agent.errors import CapacityError, ConfigurationError, ModelUnavailableError
+from agent.pipeline.runner import PipelineRunner
+from agent.settings import Settings
+from connectors.app import build_app
+from connectors.server import AppServer
+from connectors.twilio.config import TwilioConfig
+
+CARD_TIMEOUT_S = 3.0
+
+
+class Door:
+    """The desk as carriers see it: once closed, it takes no new call and sees the others through."""
+
+    def __init__(self, desk: CallDesk) -> None:
+        self._desk = desk
+        self.closed = False
+
+    async def admit(self, call: IncomingCall) -> Admission:
+        """Accept a call.
+
+        Raises:
+            CapacityError: The door is closed, or all places are taken.
+            LineNotFoundError: No line has this number.
+            SessionStoreError: Redis is out of reach.
+        """
+        if self.closed:
+            raise CapacityError("The agent is about to stop and takes no new call.")
+        return await self._desk.admit(call)
+
+    async def claim(self, token: str, carrier_call_id: str) -> str:
+        """Exchange a one-use token for its `call_id`."""
+        return await self._desk.claim(token, carrier_call_id)
+
+    async def serve(self, call_id: str, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        """Run the call over its media leg."""
+        return await self._desk.serve(call_id, leg, control)
+
+    async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
+        """The carrier reports that the call is over."""
+        await self._desk.ended(carrier, carrier_call_id, reason)
+
+    async def next_step(self, carrier: str, carrier_call_id: str) -> NextStep:
+        """What the carrier should do now that the media stream has ended."""
+        return await self._desk.next_step(carrier, carrier_call_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentServer:
+    """A running agent. `url` is where it listens."""
+
+    application: Application
+    door: Door
+    url: str
+
+    async def drain(self, limit_s: float) -> bool:
+        """Take no new call and wait for the running ones. False: some still run after `limit_s`."""
+        self.door.closed = True
+        slots = self.application.desk.slots
+        try:
+            async with asyncio.timeout(limit_s):
+                while slots.in_use:  # noqa: ASYNC110 - a slot may also run out by itself
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            return False
+        return True
+
+
+@asynccontextmanager
+async def serving_agent(
+    settings: Settings,
+    twilio: TwilioConfig,
+    bound: socket.socket,
+    *,
+    about: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[AgentServer]:
+    """Serve the agent on a bound socket until the block is left.
+
+    Args:
+        settings: The installation's settings.
+        twilio: The Twilio account whose calls are answered.
+        bound: A socket from `connectors.server.listen`.
+        about: Facts for `/healthz`, such as the licence of the loaded weights.
+
+    Raises:
+        ConfigurationError: A setting, the lines, the tools or the database are wrong.
+        SessionStoreError: Redis does not answer.
+    """
+    key = settings.model_api_key.get_secret_value()
+    runner = PipelineRunner(settings.model_url, key, SystemClock())
+    async with build(settings, runner=runner) as application:
+        door = Door(application.desk)
+        app = build_app(door, twilio, is_ready=lambda: not door.closed, about=about)
+        async with AppServer(app, bound=bound) as server:
+            yield AgentServer(application, door, server.url)
+
+
+def twilio_config(settings: Settings) -> TwilioConfig:
+    """The Twilio account of the settings.
+
+    Raises:
+        ConfigurationError: A setting is missing or wrong; the sentence names it.
+    """
+    token = settings.twilio_auth_token.get_secret_value()
+    needed = {
+        "VITA_TWILIO_ACCOUNT_SID": settings.twilio_account_sid,
+        "VITA_TWILIO_AUTH_TOKEN": token,
+        "VITA_PUBLIC_URL": settings.public_url,
+    }
+    missing = [name for name, value in needed.items() if not value]
+    if missing:
+        raise ConfigurationError(
+            f"Set {', '.join(missing)} to answer Twilio's calls, "
+            "or try the agent with a carrier twin: `vita twin` and `vita serve --twin URL`."
+        )
+    return TwilioConfig(
+        account_sid=settings.twilio_account_sid,
+        auth_token=token,
+        public_url=settings.public_url,
+        api_base_url=settings.twilio_api_base_url,
+    )
+
+
+async def model_card(model_url: str) -> dict[str, str]:
+    """Name and licence of the weights a model server has loaded, as it tells them itself.
+
+    A Realtime server of another make tells nothing: the answer is empty then.
+
+    Raises:
+        ModelUnavailableError: Nothing answers at that address.
+    """
+    parts = urlsplit(model_url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, "http")
+    try:
+        async with httpx.AsyncClient(timeout=CARD_TIMEOUT_S, trust_env=False) as client:
+            answer = await client.get(f"{scheme}://{parts.netloc}/healthz")
+        card = answer.json()["model"] if answer.is_success else {}
+    except httpx.HTTPError as error:
+        raise ModelUnavailableError(
+            f"No model server answers at {model_url}: start one with `vita model serve`, "
+            "or set VITA_MODEL_URL."
+        ) from error
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return {f"model_{key}": str(value) for key, value in card.items()}

@@ -1,0 +1,42 @@
+"""`vita call`: asks recorded questions on a line and shows the conversation."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def call(
+    *,
+    wav: Annotated[list[Path], typer.Option(help="Audio file to say; several are said in turn.")],
+    line: Annotated[str, typer.Option(help="Number of the line to call.")] = "+15550100",
+    twin: Annotated[
+        str, typer.Option(help="Call through this running carrier twin; else all is started here.")
+    ] = "",
+    lines: Annotated[
+        Path | None, typer.Option(help="Lines file, when all is started here.")
+    ] = None,
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder of everything written, when all is started here.")
+    ] = Path("var/call"),
+    model_url: Annotated[
+        str, typer.Option(help="Use this model server instead of starting one.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="Where to save what the caller heard.")] = Path(
+        "heard.wav"
+    ),
+) -> None:
+    """Place a call through a carrier twin, say recordings, save what the caller heard."""
+    from agent.cli.logs import log_to
+
+    log_to(data_dir / "agent.log")
+    from agent.demo.place_call import CallOptions, call_embedded, call_through
+
+    options = CallOptions(tuple(wav), line, out)
+    if twin:
+        asyncio.run(call_through(twin.rstrip("/"), options))
+    else:
+        asyncio.run(call_embedded(options, lines, data_dir, model_url))

@@ -1,0 +1,123 @@
+"""A caller who asks one recorded question after another, whatever the answers are like."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.twilio.twin import Speak, TwinCall
+from connectors.twilio.twin.audio import FRAME_BYTES, FRAME_MS, VOICE_RMS, Pcm
+
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How a caller listens.
+
+    Attributes:
+        silence_ms: So long a silence tells that the agent has finished.
+        patience_s: Longest wait for an answer to begin; then the next question is asked.
+        longest_answer_s: Longest wait for an answer to end.
+        farewell_s: How long the caller stays on the line after the last answer.
+    """
+
+    silence_ms: int = 1200
+    patience_s: float = 12.0
+    longest_answer_s: float = 30.0
+    farewell_s: float = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question as it was asked.
+
+    Attributes:
+        label: What was played.
+        at: When it began.
+        start_ms: The same, from the moment the call was answered.
+        end_ms: When it was over.
+        answered: Whether anything was heard in return.
+    """
+
+    label: str
+    at: datetime
+    start_ms: int
+    end_ms: int
+    answered: bool
+
+
+async def hold_conversation(
+    call: TwinCall,
+    questions: Sequence[Speak],
+    *,
+    manners: Manners,
+    on_ask: Callable[[int], None] = lambda _: None,
+) -> list[Asked]:
+    """Hear the greeting, ask every question and hear its answer, say no more, hang up.
+
+    Ends early when the other side ends the call.
+
+    Args:
+        call: A call whose caller says nothing by itself.
+        questions: What to say.
+        manners: How to listen.
+        on_ask: Told the number of the question about to be asked, from 0.
+    """
+    asked: list[Asked] = []
+    await _hear_out(call, 0, manners)
+    for number, question in enumerate(questions):
+        if call.is_over:
+            break
+        on_ask(number)
+        at, start_ms = datetime.now(UTC), call.heard.length_ms
+        end_ms = start_ms + len(question.pcm) * FRAME_MS // FRAME_BYTES
+        call.go_silent()  # the script ends here: after the question the caller listens
+        call.say(question)
+        answered = await _hear_out(call, end_ms, manners)
+        asked.append(Asked(question.label, at, start_ms, end_ms, answered))
+    await _until(lambda: call.is_over, manners.farewell_s)
+    if not call.is_over:
+        call.hang_up()
+    return asked
+
+
+async def _hear_out(call: TwinCall, since_ms: int, manners: Manners) -> bool:
+    """Wait for what the agent says from `since_ms` on to end. False: it said nothing."""
+
+    def began() -> bool:
+        return call.is_over or bool(_voiced(call.heard.agent, since_ms).any())
+
+    def ended() -> bool:
+        voiced = np.flatnonzero(_voiced(call.heard.agent, since_ms))
+        heard_ms = call.heard.length_ms - since_ms
+        return call.is_over or heard_ms - (int(voiced[-1]) + 1) * FRAME_MS >= manners.silence_ms
+
+    waited_s = max(0.0, since_ms / 1000 - call.heard.length_ms / 1000)
+    if not await _until(began, waited_s + manners.patience_s):
+        return False
+    await _until(ended, manners.longest_answer_s)
+    return bool(_voiced(call.heard.agent, since_ms).any())
+
+
+def _voiced(pcm: Pcm, since_ms: int) -> NDArray[np.bool_]:
+    """Which 20 ms frames from `since_ms` on are loud enough to be a voice."""
+    samples = pcm[since_ms * FRAME_BYTES // FRAME_MS :].astype(np.float32)
+    frames = samples[: len(samples) // FRAME_BYTES * FRAME_BYTES].reshape(-1, FRAME_BYTES)
+    loud: NDArray[np.bool_] = np.sqrt((frames**2).mean(axis=1)) >= VOICE_RMS
+    return loud
+
+
+async def _until(check: Callable[[], bool], limit_s: float) -> bool:
+    try:
+        async with asyncio.timeout(limit_s):
+            while not check():  # noqa: ASYNC110 - a phone rings no bell when silence falls
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        return check()
+    return True
