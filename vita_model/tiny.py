@@ -124,8 +124,14 @@ def save_parts(
     phonemes: list[str],
     card: Mapping[str, str],
 ) -> None:
-    """Write modules (`audio_encoder`, `audio_adapter`, `codec`, `speech_decoder`, `speller`) and
-    the language delta as one folder; floating point goes to half precision.
+    """Write modules and the language delta as one folder, floating point in half precision.
+
+    Args:
+        folder: Where to.
+        modules: `audio_encoder`, `audio_adapter`, `codec`, `speech_decoder` and `speller`.
+        language: Adapters and marker rows of the language model.
+        phonemes: Phonemes in the order of the speech decoder's table.
+        card: `name`, `licence` and `licence_note` of the weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}

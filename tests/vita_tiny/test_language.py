@@ -1,7 +1,5 @@
 """The fast CPU form of the backbone computes what the stock Qwen2 class computes."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -32,7 +30,7 @@ def fast(backbone: Backbone, chat: Chat) -> LanguageModel:
 
 
 @pytest.fixture(scope="module")
-def stock(backbone: Backbone) -> Iterator[Qwen2ForCausalLM]:
+def stock(backbone: Backbone) -> Qwen2ForCausalLM:
     shape = backbone.shape
     config = Qwen2Config(
         vocab_size=shape.vocabulary,
@@ -51,7 +49,8 @@ def stock(backbone: Backbone) -> Iterator[Qwen2ForCausalLM]:
     model.load_state_dict(dict(backbone.named_tensors()), strict=False)
     model.tie_weights()
     model.model.rotary_emb.__init__(config)
-    yield model.eval()
+    model.eval()
+    return model
 
 
 def greedy(fast: LanguageModel, ids: list[int], count: int) -> list[int]:

@@ -1,5 +1,7 @@
 """An answer is cut where it can be spoken, and nothing of it is lost."""
 
+from itertools import pairwise
+
 import pytest
 
 from vita_model.speech.phrases import LONGEST, PhraseCutter
@@ -12,7 +14,7 @@ def cut(text: str, step: int) -> list[str]:
     phrases = [p for i in range(0, len(text), step) for p in cutter.push(text[i : i + step])]
     phrases += cutter.finish()
     assert [text[p.start : p.end] for p in phrases] == [p.text for p in phrases]
-    assert all(a.end <= b.start for a, b in zip(phrases, phrases[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(phrases))
     return [p.text for p in phrases]
 
 

@@ -75,7 +75,7 @@ class Packed:
         low, high = groups.amin(-1), groups.amax(-1)
         step = ((high - low) / 15).clamp(min=1e-8)
         codes = ((groups - low[..., None]) / step[..., None]).round().clamp(0, 15)
-        self._codes = torch._convert_weight_to_int4pack_for_cpu(
+        self._codes = torch._convert_weight_to_int4pack_for_cpu(  # noqa: SLF001 - torch is pinned
             codes.to(torch.int32).view(rows, columns), 1
         )
         self._scales = (
@@ -86,7 +86,9 @@ class Packed:
 
     def __call__(self, x: Tensor) -> Tensor:
         """`[rows, columns]` in bfloat16 to `[rows, out]`."""
-        y = torch._weight_int4pack_mm_for_cpu(x, self._codes, GROUP, self._scales)
+        y = torch._weight_int4pack_mm_for_cpu(  # noqa: SLF001 - torch is pinned
+            x, self._codes, GROUP, self._scales
+        )
         if self._down is not None and self._up is not None:
             y = y + F.linear(F.linear(x, self._down), self._up)
         return y
@@ -230,7 +232,10 @@ class LanguageModel:
         minus infinity. Rare words are spelled with frequent pieces.
         """
         scores = torch.full((self.shape.vocabulary,), float("-inf"))
-        scores[:FREQUENT] = torch._weight_int8pack_mm(hidden[None], *self._head)[0].float()
+        frequent = torch._weight_int8pack_mm(  # noqa: SLF001 - torch is pinned
+            hidden[None], *self._head
+        )
+        scores[:FREQUENT] = frequent[0].float()
         if also is not None:
             scores[also] = (self.table[also] @ hidden).float()
         return scores

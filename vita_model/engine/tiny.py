@@ -212,20 +212,23 @@ class TinyVoice:
         return Prompt(names, heard, expects), silent
 
     def _turns(self, request: Request) -> tuple[list[list[Hashable]], tuple[Marker, ...], bool]:
+        """Rows of every turn, the markers its answer may begin with, true if nothing was heard."""
         chat = self._chat
         turns: list[list[Hashable]] = []
         marker, silent, answered = chat.query, False, True
         expects: tuple[Marker, ...] = ("query",)
         for entry in request.entries:
+            if isinstance(entry, AssistantText | ToolCall):
+                if turns:  # the weights know conversations that the caller opens
+                    turns.append(self._said(entry, marker, opened=not answered))
+                    answered = True
+                continue
             names: list[Hashable]
             match entry:
                 case UserSpeech(heard):
-                    names = [
-                        *chat.user_open(),
-                        *(n for n, _ in heard.features[1]),
-                        *chat.user_close(),
-                    ]
-                    marker, expects, silent = chat.query, ("query", "noise"), not heard.features[1]
+                    rows = [name for name, _ in heard.features[1]]
+                    names = [*chat.user_open(), *rows, *chat.user_close()]
+                    marker, expects, silent = chat.query, ("query", "noise"), not rows
                 case UserText(text):
                     names = [*chat.user(chat.text(text))]
                     marker, expects, silent = chat.typed, ("typed",), False
@@ -233,29 +236,28 @@ class TinyVoice:
                     names = [*chat.tool_output(output)]
                     marker, expects, silent = chat.query, ("query",), False
                 case SystemText(text):
-                    names = [*chat.system(text)]
-                case AssistantText(text) | ToolCall(_, _, text) if not turns:
-                    continue  # a greeting: the weights know conversations that the caller opens
-                case AssistantText(text):
-                    opened = chat.assistant_open() if answered else []
-                    names = [*opened, marker, *chat.text(text), chat.end, *chat.newline]
-                case ToolCall(_, name, arguments):
-                    opened = chat.assistant_open() if answered else []
-                    names = [
-                        *opened,
-                        marker,
-                        *chat.raw_call(name, arguments),
-                        chat.end,
-                        *chat.newline,
-                    ]
+                    turns.append([*chat.system(text)])
+                    continue
                 case UserImage():
                     continue
-            answered = isinstance(entry, AssistantText | ToolCall)
+            answered = False
             turns.append(names)
         if answered:
             turns.append([*chat.assistant_open()])
             expects, silent = ("query",), False
         return turns, expects, silent
+
+    def _said(
+        self, entry: AssistantText | ToolCall, marker: int, *, opened: bool
+    ) -> list[Hashable]:
+        """Rows of an earlier answer; `opened` if the turn before it ends where answers begin."""
+        chat = self._chat
+        before = [] if opened else chat.assistant_open()
+        if isinstance(entry, ToolCall):
+            body = chat.raw_call(entry.name, entry.arguments)
+        else:
+            body = chat.text(entry.text)
+        return [*before, marker, *body, chat.end, *chat.newline]
 
     async def forget(self, session_id: str) -> None:
         """Drop the session's cache."""

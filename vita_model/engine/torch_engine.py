@@ -146,7 +146,14 @@ class TorchEngine:
             usage.input_tokens, usage.cached_tokens = len(prompt.names), reused
             usage.prefill_s = time.perf_counter() - begin
             seen = sorted({name for name in prompt.names if isinstance(name, int)})
-            pen = _Pen(self.model, session.cache, hidden, torch.tensor(seen), cancelled, usage)
+            pen = _Pen(
+                self.model,
+                session.cache,
+                hidden,
+                torch.tensor(seen),
+                cancelled=cancelled,
+                usage=usage,
+            )
             yield self._state(pen, prompt.expects)
             usage.first_token_s = time.perf_counter() - begin
             if session.cache.rows[-1] == self.chat.noise:
@@ -199,6 +206,7 @@ class _Pen:
         cache: Cache,
         hidden: Tensor,
         seen: Tensor,
+        *,
         cancelled: Callable[[], bool],
         usage: Usage,
     ) -> None:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from vita_model.audio.ctc_adapter import CtcAdapter, CtcAdapterConfig
 from vita_model.audio.units import transcript, unit_ids
 from vita_model.training.corpora import Heard, load_heard
+from vita_model.training.dialogues import sample_spoken
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz'"
 
@@ -108,59 +109,50 @@ def greedy(logits: Tensor, ids: Tensor) -> list[int]:
     return [int(ids[b - 1]) for b in best.tolist() if b]
 
 
+def _clips(data: Path) -> list[Heard]:
+    return [*load_heard(data, "train"), *load_heard(data, "kokoro")]
+
+
+def _loss(adapter: CtcAdapter, batch: list[Heard], tokenizer: Tokenizer, recipe: Recipe) -> Tensor:
+    known = {int(token): index + 1 for index, token in enumerate(adapter.unit_ids)}
+    rows, lengths = collate(batch, recipe)
+    letters, letter_lengths, units, unit_lengths = adapter(rows, lengths)
+    wanted = [[known[t] for t in unit_ids(c.said, tokenizer) if t in known] for c in batch]
+    spelled = [[LETTERS.index(x) + 1 for x in c.said if x in LETTERS] for c in batch]
+    aid = _ctc(letters, letter_lengths, spelled)
+    return _ctc(units, unit_lengths, wanted) + recipe.letter_weight * aid
+
+
 def train(data: Path, folder: Path, tokenizer: Tokenizer, recipe: Recipe) -> None:
     """Run or resume; new shards are picked up at every evaluation."""
     torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     state_file = folder / "listener.pt"
-    clips = [*load_heard(data, "train"), *load_heard(data, "kokoro")]
+    clips = _clips(data)
     state = torch.load(state_file, weights_only=True) if state_file.exists() else None
-    tokens = state["units"] if state else inventory((c.said for c in clips), tokenizer)
+    tokens = state["units"] if state else inventory(_texts(clips), tokenizer)
     config = CtcAdapterConfig(units=len(tokens))
     adapter = CtcAdapter(config)
     adapter.unit_ids = torch.tensor(tokens, dtype=torch.int32)
-    optimiser = torch.optim.AdamW(
-        adapter.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01
-    )
+    optimiser = torch.optim.AdamW(adapter.parameters(), lr=recipe.rate, betas=(0.9, 0.98))
     step, spent = 0, 0.0
     if state:
         adapter.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["spent"]
-    known = {token: index + 1 for index, token in enumerate(tokens)}
     tests = {k: list(load_heard(data, k)) for k in ("slt", "joe-test", "kokoro-f", "kokoro-m")}
-    print(
-        json.dumps(
-            {
-                "clips": len(clips),
-                "units": len(tokens),
-                "parameters": sum(p.numel() for p in adapter.parameters()),
-            }
-        ),
-        flush=True,
-    )
+    _print(clips=len(clips), units=len(tokens))
     rng = random.Random(recipe.seed + step)
     stream = iter(batches(clips, recipe, rng))
-    total, last, losses = recipe.minutes * 60, time.monotonic(), []
+    total, last = recipe.minutes * 60, time.monotonic()
+    losses: list[float] = []
     while spent < total:
         begin = time.process_time()
-        share = spent / total
-        rate = (
-            recipe.rate
-            * min(1.0, (step + 1) / recipe.warmup)
-            * min(1.0, max(0.02, (1 - share) / 0.65))
-        )
+        fall = min(1.0, max(0.02, (1 - spent / total) / 0.65))
         for group in optimiser.param_groups:
-            group["lr"] = rate
-        batch = next(stream)
-        rows, lengths = collate(batch, recipe)
-        letters, letter_lengths, units, unit_lengths = adapter(rows, lengths)
-        wanted = [[known[t] for t in unit_ids(c.said, tokenizer) if t in known] for c in batch]
-        spelled = [[LETTERS.index(x) + 1 for x in c.said if x in LETTERS] for c in batch]
-        loss = _ctc(units, unit_lengths, wanted) + recipe.letter_weight * _ctc(
-            letters, letter_lengths, spelled
-        )
+            group["lr"] = recipe.rate * min(1.0, (step + 1) / recipe.warmup) * fall
+        loss = _loss(adapter, next(stream), tokenizer, recipe)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(adapter.parameters(), 3.0)
@@ -169,41 +161,29 @@ def train(data: Path, folder: Path, tokenizer: Tokenizer, recipe: Recipe) -> Non
         step += 1
         spent += time.process_time() - begin
         if step % 50 == 0:
-            print(
-                json.dumps(
-                    {
-                        "step": step,
-                        "minutes": round(spent / 60, 2),
-                        "loss": round(sum(losses) / len(losses), 3),
-                    }
-                ),
-                flush=True,
-            )
+            mean = round(sum(losses) / len(losses), 3)
+            _print(step=step, minutes=round(spent / 60, 2), loss=mean)
             losses.clear()
         if time.monotonic() - last > recipe.save_minutes * 60 or spent >= total:
             last = time.monotonic()
-            torch.save(
-                {
-                    "model": adapter.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "step": step,
-                    "spent": spent,
-                    "units": tokens,
-                    "config": asdict(config),
-                },
-                state_file,
-            )
-            rates = {
-                name: round(error_rate(adapter, test, tokenizer), 3)
-                for name, test in tests.items()
-                if test
-            }
-            print(json.dumps({"step": step, "wer": rates}), flush=True)
-            fresh = [*load_heard(data, "train"), *load_heard(data, "kokoro")]
-            if len(fresh) > len(clips):
+            parts = {"model": adapter.state_dict(), "optimiser": optimiser.state_dict()}
+            rest = {"step": step, "spent": spent, "units": tokens, "config": asdict(config)}
+            torch.save({**parts, **rest}, state_file)
+            rates = {k: round(error_rate(adapter, t, tokenizer), 3) for k, t in tests.items() if t}
+            _print(step=step, wer=rates)
+            if len(fresh := _clips(data)) > len(clips):
                 clips = fresh
                 stream = iter(batches(clips, recipe, rng))
-                print(json.dumps({"clips": len(clips)}), flush=True)
+                _print(clips=len(clips))
+
+
+def _texts(clips: list[Heard]) -> list[str]:
+    rng = random.Random(0)
+    return [clip.said for clip in clips] + [sample_spoken(rng, "train") for _ in range(20_000)]
+
+
+def _print(**figures: object) -> None:
+    print(json.dumps(figures), flush=True)
 
 
 def _ctc(logits: Tensor, lengths: Tensor, targets: list[list[int]]) -> Tensor:

@@ -37,7 +37,7 @@ def words_of(tokenizer: Tokenizer) -> set[str]:
 
 
 def build_lexicon(words: Iterable[str], path: Path) -> dict[str, str]:
-    """espeak's reading of every word in the middle of a sentence, written as a gzip file."""
+    """Read every word with espeak-ng in the middle of a sentence; write a gzip file."""
     lexicon: dict[str, str] = {}
     ordered = sorted(set(words))
     for start in range(0, len(ordered), 40):
