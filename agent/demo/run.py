@@ -63,7 +63,8 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
     if here is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, here.cancel)
     questions = load_questions(options.callers)
-    recordings = [Speak.file(options.callers.parent / question.file) for question in questions]
+    folder = options.callers.parent
+    recordings = [Speak.file(folder / name) for question in questions for name in question.files]
     screen = Screen(console)
     try:
         screen.title("starting, all on this machine")
@@ -112,7 +113,7 @@ def _report(
     screen.files(**files)
     screen.say(f"  memory     {resident_bytes() / 2**20:.0f} MiB in all processes together")
     screen.title("did it work?")
-    verdict = judge(questions, facts, collect_answers(record, call.asked), record)
+    verdict = judge(questions, facts, collect_answers(record, questions, call.asked), record)
     screen.verdict(verdict)
     return not verdict.failures
 

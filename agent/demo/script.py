@@ -41,16 +41,16 @@ class Expectation(_Entry):
 
 
 class Question(_Entry):
-    """One recorded question.
+    """One recorded question; it may take several turns.
 
     Attributes:
-        file: Name of the recording, beside the manifest.
+        files: Names of the recordings, beside the manifest, said in turn.
         voice: Who speaks.
         words: What is said.
         expect: What a right answer holds.
     """
 
-    file: str
+    files: tuple[str, ...] = Field(min_length=1)
     voice: str
     words: str
     expect: Expectation

