@@ -22,12 +22,14 @@ from vita_model.audio.ctc_adapter import CtcAdapter, CtcAdapterConfig
 from vita_model.audio.whisper import WhisperConfig, WhisperEncoder
 from vita_model.backbone import BackboneMissingError, open_backbone
 from vita_model.checkpoint import CheckpointError
+from vita_model.config import VisionConfig
 from vita_model.engine.chat import Chat
 from vita_model.engine.language import LanguageModel
 from vita_model.speech.aligned import AlignedConfig, AlignedSpeechDecoder
 from vita_model.speech.phones import Pronouncer, Speller, SpellerConfig, read_lexicon
 from vita_model.speech.source_filter import SourceFilterCodec, SourceFilterConfig
 from vita_model.speech.speaker import Speaker
+from vita_model.vision.eye import Eye
 
 FOLDER = Path(__file__).parent / "checkpoints" / "vita-tiny"
 CONFIG, WEIGHTS, LEXICON = "config.json", "model.safetensors", "lexicon.tsv.gz"
@@ -43,6 +45,7 @@ class TinyParts:
 
     encoder: WhisperEncoder
     adapter: CtcAdapter
+    eye: Eye
     language: LanguageModel
     tokenizer: Tokenizer
     speaker: Speaker
@@ -100,12 +103,15 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
     tokenizer = backbone.tokenizer()
     markers = Chat(tokenizer).trained_tokens
     language = LanguageModel(backbone, _strip(weights, "language."), markers)
-    parts = (encoder, adapter, codec, decoder, speller)
+    eye = Eye(VisionConfig(**config["vision"]), language.shape.width)
+    _fill(eye, weights, "vision.")
+    parts = (encoder, adapter, eye, codec, decoder, speller)
     own = sum(p.numel() for part in parts for p in part.parameters())
     delta = sum(v.numel() for n, v in weights.items() if n.startswith("language."))
     return TinyParts(
         encoder,
         adapter,
+        eye,
         language,
         tokenizer,
         Speaker(
@@ -128,7 +134,7 @@ def save_parts(
 
     Args:
         folder: Where to.
-        modules: `audio_encoder`, `audio_adapter`, `codec`, `speech_decoder` and `speller`.
+        modules: `audio_encoder`, `audio_adapter`, `vision`, `codec`, `speech_decoder`, `speller`.
         language: Adapters and marker rows of the language model.
         phonemes: Phonemes in the order of the speech decoder's table.
         card: `name`, `licence` and `licence_note` of the weights.
@@ -140,7 +146,8 @@ def save_parts(
         for name, value in module.state_dict().items():
             half = value.half() if value.is_floating_point() else value
             tensors[f"{part}.{name}"] = half.contiguous()
-        config[part] = asdict(cast(Any, module).config)
+        sizes = cast(Any, module).config
+        config[part] = sizes.model_dump() if isinstance(sizes, VisionConfig) else asdict(sizes)
         if isinstance(module, Speller):
             config["speller_phonemes"] = module.phonemes
     tensors |= {f"language.{name}": value.half().contiguous() for name, value in language.items()}

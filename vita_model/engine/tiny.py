@@ -82,7 +82,7 @@ class TinyVoice:
 
     def __init__(self, parts: TinyParts, *, workers: int = 2) -> None:
         quiet_torch()
-        self._parts = parts
+        self.parts = parts
         self._engine = TorchEngine(parts.language, parts.tokenizer)
         self._chat: Chat = self._engine.chat
         self._units = parts.language.table[parts.adapter.unit_ids.long()].float()
@@ -93,9 +93,9 @@ class TinyVoice:
     @property
     def card(self) -> ModelCard:
         """Name, size and licence of the weights."""
-        card = self._parts.card
+        card = self.parts.card
         return ModelCard(
-            card["name"], card["licence"], card["licence_note"], self._parts.parameters
+            card["name"], card["licence"], card["licence_note"], self.parts.parameters
         )
 
     async def hear(self, samples: Samples) -> Heard:
@@ -108,13 +108,13 @@ class TinyVoice:
         seconds = len(samples) / self.input_rate
         tokens = self._listen(kept)
         rows = [(("heard", next(self._numbers)), row) for row in tokens.rows]
-        return Heard(transcript(tokens.ids, self._parts.tokenizer), (tokens.ids, rows), seconds)
+        return Heard(transcript(tokens.ids, self.parts.tokenizer), (tokens.ids, rows), seconds)
 
     @torch.inference_mode()
     def _listen(self, samples: Samples) -> Tokens:
-        rows = self._parts.encoder(torch.from_numpy(samples))
-        _, _, logits, _ = self._parts.adapter(rows[None], torch.tensor([len(rows)]))
-        return collapse(logits[0], self._parts.adapter.unit_ids, self._units)
+        rows = self.parts.encoder(torch.from_numpy(samples))
+        _, _, logits, _ = self.parts.adapter(rows[None], torch.tensor([len(rows)]))
+        return collapse(logits[0], self.parts.adapter.unit_ids, self._units)
 
     async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
         """Compute the system prompt of a session."""
@@ -151,7 +151,7 @@ class TinyVoice:
             stream.stop()
 
     def _recite(self, text: str, stream: _Stream) -> None:
-        mouth = _Mouth(self._parts, stream, self._speak)
+        mouth = _Mouth(self.parts, stream, self._speak)
         stream.put(Text(text))
         mouth.feed(text)
         mouth.finish()
@@ -164,7 +164,7 @@ class TinyVoice:
             stream.put(Done("stop", len(prompt.names), 0, 0))
             return
         usage = Usage()
-        mouth = _Mouth(self._parts, stream, self._speak) if request.speak else None
+        mouth = _Mouth(self.parts, stream, self._speak) if request.speak else None
         tools = [] if request.tool_choice == "none" else request.tools
         try:
             for event in self._engine.generate(

@@ -1,8 +1,8 @@
 """Train vita-tiny: `python -m vita_model.training STAGE`. Every stage can be stopped and resumed.
 
-Order: `synthesise` (any number of workers), `language` (needs no audio), `codec`, `speaker`,
-`listener`, then `export`. Each stage runs on one core; `language` and the audio stages are
-independent of each other.
+Order: `synthesise` (any number of workers), `language` and `vision` (need no audio), `codec`,
+`speaker`, `listener`, then `export`. Each stage runs on one core; `language`, `vision` and the
+audio stages are independent of each other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ import typer
 from vita_model.backbone import open_backbone
 from vita_model.tiny import FOLDER
 from vita_model.training import codec as codec_stage
-from vita_model.training import corpora, export, language, listener, pronunciation, speaker
+from vita_model.training import (
+    corpora,
+    export,
+    language,
+    listener,
+    pronunciation,
+    speaker,
+    vision,
+)
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 Work = Annotated[Path, typer.Option(help="Folder of corpora and checkpoints.")]
@@ -67,6 +75,15 @@ def train_speaker(work: Work = WORK, minutes: Minutes = 25.0) -> None:
     pronunciation.make(work, open_backbone().tokenizer())
     codec = codec_stage.load(work / "codec")
     speaker.train(work / "data", work / "speaker", codec, speaker.Recipe(minutes=minutes))
+
+
+@app.command("vision")
+def train_vision(work: Work = WORK, minutes: Minutes = 2.5) -> None:
+    """Stage 1.1: the eye reads drawn pictures."""
+    backbone = open_backbone()
+    table = backbone.tensor("token_embd.weight")
+    recipe = vision.Recipe(minutes=minutes)
+    vision.train(backbone.tokenizer(), table, work / "vision", recipe)
 
 
 @app.command("export")

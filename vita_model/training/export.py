@@ -9,7 +9,7 @@ import torch
 
 from vita_model.speech.phones import Speller, SpellerConfig
 from vita_model.tiny import LEXICON, save_parts
-from vita_model.training import codec, language, listener, speaker
+from vita_model.training import codec, language, listener, speaker, vision
 from vita_model.training.corpora import frozen_encoder
 
 CARD = {
@@ -25,13 +25,14 @@ def export(work: Path, folder: Path) -> None:
     speller = Speller(SpellerConfig(), state["phonemes"])
     speller.load_state_dict(state["model"])
     decoder, phonemes = speaker.load(work / "speaker")
+    delta = language.load(work / "language" / "language.safetensors")
     modules = {
         "audio_encoder": frozen_encoder(),
         "audio_adapter": listener.load(work / "listener"),
         "codec": codec.load(work / "codec"),
         "speech_decoder": decoder,
         "speller": speller,
+        "vision": vision.load(work / "vision", delta["markers.weight"].shape[1]),
     }
-    delta = language.load(work / "language" / "language.safetensors")
     save_parts(folder, modules, delta, phonemes=phonemes, card=CARD)
     shutil.copyfile(work / "lexicon.tsv.gz", folder / LEXICON)

@@ -16,12 +16,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vita_model.config import VisionConfig
-from vita_model.vision.encoder import VisionTower
-from vita_model.vision.projector import build_projector
+from vita_model.vision.eye import Eye, pixels
 
 COLOURS = {
     "red": (205, 40, 40),
@@ -53,21 +52,6 @@ class Recipe:
     minutes: float = 4.0
     batch: int = 48
     seed: int = 5
-
-
-class Eye(nn.Module):
-    """Vision tower and projector of the small model."""
-
-    def __init__(self, config: VisionConfig, width: int) -> None:
-        super().__init__()
-        self.config = config
-        self.vision_tower = VisionTower(config)
-        self.projector = build_projector(config, width)
-
-    def rows(self, pixels: Tensor) -> Tensor:
-        """`[batch, 3, size, size]` to `[batch, rows, width]`."""
-        rows: Tensor = self.projector(self.vision_tower(pixels))
-        return rows
 
 
 def draw(rng: random.Random, colour: str, thing: str) -> Image.Image:
@@ -110,12 +94,6 @@ def _outline(shape: str, turn: float) -> list[tuple[float, float]]:
     cos, sin = np.cos(turn), np.sin(turn)
     points = zip(x * cos - y * sin, x * sin + y * cos, strict=True)
     return [(float(a), float(b)) for a, b in points]
-
-
-def pixels(pictures: list[Image.Image]) -> Tensor:
-    """Pictures to a normalised batch, `[n, 3, size, size]`."""
-    stack = torch.from_numpy(np.stack([np.asarray(p, np.float32) for p in pictures])) / 255
-    return ((stack - 0.5) / 0.25).permute(0, 3, 1, 2).contiguous()
 
 
 def word_rows(tokenizer: Tokenizer, table: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,7 +139,7 @@ def _losses(
     eye: Eye, colours: Tensor, things: Tensor, count: int, rng: random.Random
 ) -> tuple[Tensor, dict[str, float]]:
     names = [(rng.choice(tuple(COLOURS)), rng.choice(THINGS)) for _ in range(count)]
-    rows = eye.rows(pixels([draw(rng, colour, thing) for colour, thing in names]))
+    rows = eye.rows(pixels([draw(rng, colour, thing) for colour, thing in names], SIZES.image_size))
     half = rows.shape[1] // 2
     total = torch.zeros(())
     right = {}
@@ -174,3 +152,10 @@ def _losses(
         total = total + 0.2 * F.mse_loss(row, table[wanted]) / table.square().mean()
         right[key] = round(float((near.argmax(1) == wanted).float().mean()), 3)
     return total, right
+
+
+def load(folder: Path, width: int) -> Eye:
+    """The trained eye for a language model of the given width."""
+    eye = Eye(SIZES, width)
+    eye.load_state_dict(torch.load(folder / "vision.pt", weights_only=True))
+    return eye.eval()
