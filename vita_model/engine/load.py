@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 from pathlib import Path
 
 from vita_model.engine.tiny import TinyVoice
@@ -15,4 +18,15 @@ def load_voice_model(folder: Path | None = None) -> VoiceModel:
     Raises:
         CheckpointMissingError: No readable weights there.
     """
-    return TinyVoice(load_parts(folder or FOLDER))
+    voice = TinyVoice(load_parts(folder or FOLDER))
+    _give_memory_back()
+    return voice
+
+
+def _give_memory_back() -> None:
+    """Unpacking the weights leaves 400 MB of freed pages with the allocator on Linux."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim is not None:
+            trim(0)
