@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from torch.nn import functional as F
+from torch.nn.functional import normalize
 
 from vita_model.engine.tiny import TinyVoice
 from vita_model.training.vision import COLOURS, SHAPES, draw, word_rows
@@ -22,8 +22,8 @@ def test_names_colours_and_shapes_of_new_pictures(voice: TinyVoice) -> None:
         rows = parts.eye.rows(pictures)
     colours, things = word_rows(parts.tokenizer, parts.language.table)
     half = rows.shape[1] // 2
-    colour = F.normalize(rows[:, :half].mean(1), dim=-1) @ F.normalize(colours, dim=-1).T
-    shape = F.normalize(rows[:, half:].mean(1), dim=-1) @ F.normalize(things, dim=-1).T
+    colour = normalize(rows[:, :half].mean(1), dim=-1) @ normalize(colours, dim=-1).T
+    shape = normalize(rows[:, half:].mean(1), dim=-1) @ normalize(things, dim=-1).T
     seen = zip(colour.argmax(1).tolist(), shape.argmax(1).tolist(), strict=True)
     right = [
         (tuple(COLOURS)[c] == name[0]) + ((*SHAPES, *"0123456789")[s] == name[1])
