@@ -203,13 +203,10 @@ class TinyVoice:
                 break
             kept.append(turn)
         names: list[Hashable] = [*head, *(name for turn in reversed(kept) for name in turn)]
-        heard = {
-            name: row
-            for entry in request.entries
-            if isinstance(entry, UserSpeech)
-            for name, row in entry.heard.features[1]
-        }
-        return Prompt(names, heard, expects), silent
+        spoken = [e.heard.features for e in request.entries if isinstance(e, UserSpeech)]
+        heard = {name: row for _, rows in spoken for name, row in rows}
+        mentioned = tuple(token for ids, _ in spoken for token in ids)
+        return Prompt(names, heard, expects, mentioned), silent
 
     def _turns(self, request: Request) -> tuple[list[list[Hashable]], tuple[Marker, ...], bool]:
         """Rows of every turn, the markers its answer may begin with, true if nothing was heard."""

@@ -34,11 +34,13 @@ class Prompt:
         names: Identity of every row; an int is a token id.
         heard: Rows for names that are no token ids.
         expects: Which markers may come first.
+        mentioned: Token ids the heard rows stand for; rare ones can then be repeated.
     """
 
     names: list[Hashable]
     heard: dict[Hashable, Tensor]
     expects: tuple[Marker, ...]
+    mentioned: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -145,7 +147,8 @@ class TorchEngine:
             hidden, reused = self._extend(session.cache, prompt, cancelled)
             usage.input_tokens, usage.cached_tokens = len(prompt.names), reused
             usage.prefill_s = time.perf_counter() - begin
-            seen = sorted({name for name in prompt.names if isinstance(name, int)})
+            written = (name for name in prompt.names if isinstance(name, int))
+            seen = sorted({*written, *prompt.mentioned})
             pen = _Pen(
                 self.model,
                 session.cache,
