@@ -78,7 +78,7 @@ def train_speaker(work: Work = WORK, minutes: Minutes = 25.0) -> None:
 
 
 @app.command("vision")
-def train_vision(work: Work = WORK, minutes: Minutes = 2.5) -> None:
+def train_vision(work: Work = WORK, minutes: Minutes = 6.0) -> None:
     """Stage 1.1: the eye reads drawn pictures."""
     backbone = open_backbone()
     table = backbone.tensor("token_embd.weight")

@@ -49,7 +49,7 @@ class Recipe:
     """Settings of the stage."""
 
     rate: float = 1e-3
-    minutes: float = 4.0
+    minutes: float = 6.0
     batch: int = 48
     seed: int = 5
 
@@ -107,17 +107,26 @@ def word_rows(tokenizer: Tokenizer, table: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def train(tokenizer: Tokenizer, table: Tensor, folder: Path, recipe: Recipe) -> Eye:
-    """Train and write `folder/vision.pt`; prints the share of right words on new pictures."""
+    """Run or resume; writes `folder/vision.pt`, prints the share of right words on new pictures."""
     torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
+    state_file = folder / "vision.pt"
     eye = Eye(SIZES, table.shape[1])
     colours, things = word_rows(tokenizer, table)
     optimiser = torch.optim.AdamW(eye.parameters(), recipe.rate, betas=(0.9, 0.98))
-    rng, begin, step = random.Random(recipe.seed), time.process_time(), 0
-    while (spent := time.process_time() - begin) < recipe.minutes * 60:
+    step, spent = 0, 0.0
+    if state_file.exists():
+        state = torch.load(state_file, weights_only=True)
+        eye.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        step, spent = state["step"], state["spent"]
+    rng = random.Random(recipe.seed + step)
+    total = recipe.minutes * 60
+    while spent < total:
+        begin = time.process_time()
         for group in optimiser.param_groups:
-            fall = max(0.02, 1 - spent / recipe.minutes / 60)
+            fall = max(0.02, 1 - spent / total)
             group["lr"] = recipe.rate * min(1.0, (step + 1) / 100) * fall
         losses, right = _losses(eye, colours, things, recipe.batch, rng)
         optimiser.zero_grad(set_to_none=True)
@@ -125,13 +134,15 @@ def train(tokenizer: Tokenizer, table: Tensor, folder: Path, recipe: Recipe) -> 
         torch.nn.utils.clip_grad_norm_(eye.parameters(), 1.0)
         optimiser.step()
         step += 1
-        if step % 100 == 0:
+        spent += time.process_time() - begin
+        if step % 100 == 0 or spent >= total:
             print(json.dumps({"step": step, "loss": round(float(losses.detach()), 3), **right}))
+            parts = {"model": eye.state_dict(), "optimiser": optimiser.state_dict()}
+            torch.save({**parts, "step": step, "spent": spent}, state_file)
     eye.eval()
     with torch.no_grad():
         _, right = _losses(eye, colours, things, 512, random.Random("test"))
     print(json.dumps({"test": right}), flush=True)
-    torch.save(eye.state_dict(), folder / "vision.pt")
     return eye
 
 
@@ -157,5 +168,5 @@ def _losses(
 def load(folder: Path, width: int) -> Eye:
     """The trained eye for a language model of the given width."""
     eye = Eye(SIZES, width)
-    eye.load_state_dict(torch.load(folder / "vision.pt", weights_only=True))
+    eye.load_state_dict(torch.load(folder / "vision.pt", weights_only=True)["model"])
     return eye.eval()
