@@ -20,8 +20,6 @@ from vita_model.backbone import Backbone, BackboneShape
 GROUP = 32
 FEW_ROWS = 6
 """Up to this many rows the packed weights are faster than the bfloat16 ones."""
-FREQUENT = 20_480
-"""Token ids are in order of frequency: these are scored at every step."""
 FUSED = {
     "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     "out": ("self_attn.o_proj",),
@@ -130,9 +128,8 @@ class LanguageModel:
         if "markers.weight" in delta:
             table[torch.tensor(list(markers))] = delta["markers.weight"].float()
         self.table = table.bfloat16()
-        head = table[:FREQUENT]
-        scale = head.abs().amax(1) / 127
-        self._head = ((head / scale[:, None]).round().to(torch.int8), scale.bfloat16())
+        scale = table.abs().amax(1) / 127
+        self._head = ((table / scale[:, None]).round().to(torch.int8), scale.bfloat16())
         self._norm = backbone.tensor("output_norm.weight").bfloat16()
         self._layers = [self._layer(backbone, delta, index) for index in range(shape.layers)]
         half = shape.head_width // 2
@@ -225,20 +222,12 @@ class LanguageModel:
         return _norm(x[-1:], self._norm, shape.epsilon)[0]
 
     @torch.inference_mode()
-    def logits(self, hidden: Tensor, also: Tensor | None = None) -> Tensor:
-        """Scores of the next token, `[vocabulary]` in float32.
-
-        Only the frequent tokens and those in `also` (the prompt's, say) are scored; the rest is
-        minus infinity. Rare words are spelled with frequent pieces.
-        """
-        scores = torch.full((self.shape.vocabulary,), float("-inf"))
-        frequent = torch._weight_int8pack_mm(  # noqa: SLF001 - torch is pinned
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores of the next token, `[vocabulary]` in float32."""
+        scores = torch._weight_int8pack_mm(  # noqa: SLF001 - torch is pinned
             hidden[None], *self._head
         )
-        scores[:FREQUENT] = frequent[0].float()
-        if also is not None:
-            scores[also] = (self.table[also] @ hidden).float()
-        return scores
+        return scores[0].float()
 
 
 def _norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:

@@ -94,9 +94,7 @@ class TinyVoice:
     def card(self) -> ModelCard:
         """Name, size and licence of the weights."""
         card = self.parts.card
-        return ModelCard(
-            card["name"], card["licence"], card["licence_note"], self.parts.parameters
-        )
+        return ModelCard(card["name"], card["licence"], card["licence_note"], self.parts.parameters)
 
     async def hear(self, samples: Samples) -> Heard:
         """Encode one utterance; beyond 28 s only the last part is heard."""
@@ -205,8 +203,7 @@ class TinyVoice:
         names: list[Hashable] = [*head, *(name for turn in reversed(kept) for name in turn)]
         spoken = [e.heard.features for e in request.entries if isinstance(e, UserSpeech)]
         heard = {name: row for _, rows in spoken for name, row in rows}
-        mentioned = tuple(token for ids, _ in spoken for token in ids)
-        return Prompt(names, heard, expects, mentioned), silent
+        return Prompt(names, heard, expects), silent
 
     def _turns(self, request: Request) -> tuple[list[list[Hashable]], tuple[Marker, ...], bool]:
         """Rows of every turn, the markers its answer may begin with, true if nothing was heard."""

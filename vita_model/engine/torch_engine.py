@@ -34,13 +34,11 @@ class Prompt:
         names: Identity of every row; an int is a token id.
         heard: Rows for names that are no token ids.
         expects: Which markers may come first.
-        mentioned: Token ids the heard rows stand for; rare ones can then be repeated.
     """
 
     names: list[Hashable]
     heard: dict[Hashable, Tensor]
     expects: tuple[Marker, ...]
-    mentioned: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -147,16 +145,7 @@ class TorchEngine:
             hidden, reused = self._extend(session.cache, prompt, cancelled)
             usage.input_tokens, usage.cached_tokens = len(prompt.names), reused
             usage.prefill_s = time.perf_counter() - begin
-            written = (name for name in prompt.names if isinstance(name, int))
-            seen = sorted({*written, *prompt.mentioned})
-            pen = _Pen(
-                self.model,
-                session.cache,
-                hidden,
-                torch.tensor(seen),
-                cancelled=cancelled,
-                usage=usage,
-            )
+            pen = _Pen(self.model, session.cache, hidden, cancelled, usage)
             yield self._state(pen, prompt.expects)
             usage.first_token_s = time.perf_counter() - begin
             if session.cache.rows[-1] == self.chat.noise:
@@ -208,25 +197,22 @@ class _Pen:
         model: LanguageModel,
         cache: Cache,
         hidden: Tensor,
-        seen: Tensor,
-        *,
         cancelled: Callable[[], bool],
         usage: Usage,
     ) -> None:
-        self._model, self._cache, self._hidden, self._seen = model, cache, hidden, seen
+        self._model, self._cache, self._hidden = model, cache, hidden
         self._cancelled, self.usage = cancelled, usage
-        self._banned: set[int] = set()
+        self._banned: list[int] = []
 
     def scores(self) -> Tensor:
         """Scores of the next token; banned ones are out until something is written."""
-        scores = self._model.logits(self._hidden, self._seen)
-        for token in self._banned:
-            scores[token] = float("-inf")
+        scores = self._model.logits(self._hidden).clone()
+        scores[self._banned] = float("-inf")
         return scores
 
     def ban(self, token: int) -> None:
         """Exclude a token from the next choice."""
-        self._banned.add(token)
+        self._banned.append(token)
 
     def best(self, allowed: Sequence[int] | None = None) -> int:
         """The likeliest next token."""
