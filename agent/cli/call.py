@@ -30,13 +30,13 @@ def call(
     ),
 ) -> None:
     """Place a call through a carrier twin, say recordings, save what the caller heard."""
-    from agent.cli.logs import log_to
+    from agent.cli.logs import logs_in
 
-    log_to(data_dir / "agent.log")
-    from agent.demo.place_call import CallOptions, call_embedded, call_through
+    with logs_in(data_dir / "agent.log"):
+        from agent.demo.place_call import CallOptions, call_embedded, call_through
 
-    options = CallOptions(tuple(wav), line, out)
-    if twin:
-        asyncio.run(call_through(twin.rstrip("/"), options))
-    else:
-        asyncio.run(call_embedded(options, lines, data_dir, model_url))
+        options = CallOptions(tuple(wav), line, out)
+        if twin:
+            asyncio.run(call_through(twin.rstrip("/"), options))
+        else:
+            asyncio.run(call_embedded(options, lines, data_dir, model_url))

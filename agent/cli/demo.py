@@ -37,21 +37,22 @@ def demo(
 
     Exits with 0 only if the call really worked.
     """
-    from agent.cli.logs import log_to
-
-    log_to(data_dir / "agent.log")
+    from agent.cli.logs import logs_in
     from agent.demo import DEMO_LINES
-    from agent.demo.run import DemoOptions, new_console, run_demo
-    from agent.demo.script import CALLERS
+    from agent.demo.script import MANIFEST
 
-    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    options = DemoOptions(
-        lines=lines or DEMO_LINES,
-        number=line,
-        callers=callers or CALLERS,
-        data_dir=data_dir,
-        model_url=model_url,
-        checkpoint=checkpoint,
-        stay=on_terminal if stay is None else stay,
-    )
-    raise typer.Exit(asyncio.run(run_demo(options, new_console())))
+    with logs_in(data_dir / "agent.log"):
+        from agent.demo.run import DemoOptions, new_console, run_demo
+
+        on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        options = DemoOptions(
+            lines=lines or DEMO_LINES,
+            number=line,
+            callers=callers or MANIFEST,
+            data_dir=data_dir,
+            model_url=model_url,
+            checkpoint=checkpoint,
+            stay=on_terminal if stay is None else stay,
+        )
+        code = asyncio.run(run_demo(options, new_console()))
+    raise typer.Exit(code)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from agent.errors import ConfigurationError
 from agent.log import configure_logging
 
 
-def log_to(path: Path) -> None:
-    """Write the logs of this process to a file.
+@contextmanager
+def logs_in(path: Path) -> Iterator[None]:
+    """Write the logs of this process to a file while the block runs.
 
-    Call it before Pipecat is imported, which would greet on the terminal.
+    Pipecat greets on the terminal when it is imported: import it inside.
 
     Raises:
         ConfigurationError: The file cannot be written.
@@ -24,7 +27,12 @@ def log_to(path: Path) -> None:
         raise ConfigurationError(
             f"The log {path} cannot be written: {error.strerror}; give another --data-dir."
         ) from error
-    configure_logging("json")
-    for handler in logging.getLogger().handlers:
+    with file:
+        configure_logging("json")
+        (handler,) = logging.getLogger().handlers
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(file)
+        try:
+            yield
+        finally:
+            configure_logging()

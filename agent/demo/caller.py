@@ -24,13 +24,16 @@ class Manners:
         silence_ms: So long a silence tells that the agent has finished.
         patience_s: Longest wait for an answer to begin; then the next question is asked.
         longest_answer_s: Longest wait for an answer to end.
-        farewell_s: How long the caller stays on the line after the last answer.
+        farewell_s: How long the caller stays on the line after the last answer, so that the other
+            side can end the call or hand it over.
+        transfer_s: How long the caller stays with a person the call was handed over to.
     """
 
     silence_ms: int = 1200
     patience_s: float = 12.0
     longest_answer_s: float = 30.0
-    farewell_s: float = 6.0
+    farewell_s: float = 1.5
+    transfer_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ async def hold_conversation(
         answered = await _hear_out(call, end_ms, manners)
         asked.append(Asked(question.label, at, start_ms, end_ms, answered))
     await _until(lambda: call.is_over, manners.farewell_s)
+    if call.timeline.of("dial"):
+        await _until(lambda: call.is_over, manners.transfer_s)
     if not call.is_over:
         call.hang_up()
     return asked

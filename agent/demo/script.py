@@ -8,10 +8,11 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from agent.demo import CALLERS
 from agent.errors import ConfigurationError
 
-CALLERS = Path(__file__).with_name("callers") / "callers.yaml"
-"""The manifest of the recorded callers; the recordings lie beside it."""
+MANIFEST = CALLERS / "callers.yaml"
+"""The demonstration's questions; their recordings lie beside it."""
 
 
 class _Entry(BaseModel):
@@ -60,7 +61,7 @@ class _Manifest(_Entry):
     questions: tuple[Question, ...] = Field(min_length=1)
 
 
-def load_questions(manifest: Path = CALLERS) -> tuple[Question, ...]:
+def load_questions(manifest: Path = MANIFEST) -> tuple[Question, ...]:
     """Read a manifest.
 
     Raises:
