@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -175,18 +176,22 @@ def judge(
     Args:
         questions: What was to be asked.
         facts: The line's facts.
-        answers: What came of each question that was asked.
+        answers: What came of each question that was asked, in their order.
         record: The call as the log has it.
     """
     checks = [
         _check_answer(number, question, facts, answer)
-        for number, (question, answer) in enumerate(zip(questions, answers, strict=False), start=1)
+        for number, (question, answer) in enumerate(zip_longest(questions, answers), start=1)
     ]
     return Verdict(tuple(checks), tuple(_check_call(questions, answers, record)))
 
 
-def _check_answer(number: int, question: Question, facts: Sequence[str], answer: Answer) -> Check:
+def _check_answer(
+    number: int, question: Question, facts: Sequence[str], answer: Answer | None
+) -> Check:
     name = f"{number} “{question.words}”"
+    if answer is None:
+        return Check(name, False, "was not asked: the call was over before")
     expect = question.expect
     if expect.tool:
         used = ", ".join(str(use) for use in answer.tools) or "no tool"

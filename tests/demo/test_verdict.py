@@ -129,6 +129,11 @@ def test_faults_of_the_call_itself_are_failures(tmp_path: Path, recording: Path)
         assert any(says in failure for failure in verdict.failures), (says, verdict.failures)
 
 
+def test_a_question_that_was_not_asked_is_not_right(recording: Path) -> None:
+    verdict = verdict_of(record(TALK, tools=[LOOKUP], recording=recording), ASKED[:2])
+    assert [check.passed for check in verdict.answers] == [True, True, False]
+
+
 def test_a_recording_that_was_changed_is_noticed(recording: Path) -> None:
     stored = record(TALK, tools=[LOOKUP], recording=recording)
     recording.write_bytes(recording.read_bytes() + b"\0\0")
