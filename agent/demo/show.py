@@ -41,8 +41,8 @@ class Screen:
         )
 
     def say(self, text: str) -> None:
-        """One line; may hold markup."""
-        self._console.print(text, highlight=False)
+        """One line; may hold markup. It is not broken, so it can be copied."""
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:

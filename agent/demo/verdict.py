@@ -183,7 +183,7 @@ def judge(
         _check_answer(number, question, facts, answer)
         for number, (question, answer) in enumerate(zip_longest(questions, answers), start=1)
     ]
-    return Verdict(tuple(checks), tuple(_check_call(questions, answers, record)))
+    return Verdict(tuple(checks), tuple(_check_call(answers, record)))
 
 
 def _check_answer(
@@ -208,15 +208,8 @@ def _check_answer(
     return Check(name, True, answer.reply)
 
 
-def _check_call(
-    questions: Sequence[Question], answers: Sequence[Answer], record: CallRecord
-) -> Iterator[Check]:
+def _check_call(answers: Sequence[Answer], record: CallRecord) -> Iterator[Check]:
     call = record.call
-    yield Check(
-        "every question was asked",
-        len(answers) == len(questions),
-        f"{len(answers)} of {len(questions)}",
-    )
     silent = _numbers(answer.audible or not answer.reply for answer in answers)
     yield Check("replies are audible", not silent, f"nothing heard after {silent}")
     unlogged = _numbers(answer.logged for answer in answers)

@@ -124,7 +124,7 @@ def test_faults_of_the_call_itself_are_failures(tmp_path: Path, recording: Path)
         (verdict_of(record(TALK, **good, state="connected")), "connected"),  # type: ignore[arg-type]
         (verdict_of(record(TALK[1:], **good)), "greeting"),  # type: ignore[arg-type]
         (verdict_of(record(TALK, **good), silent), "nothing heard after 1"),  # type: ignore[arg-type]
-        (verdict_of(record(TALK, **good), ASKED[:2]), "2 of 3"),  # type: ignore[arg-type]
+        (verdict_of(record(TALK, **good), ASKED[:2]), "Only 2"),  # type: ignore[arg-type]
     ):
         assert any(says in failure for failure in verdict.failures), (says, verdict.failures)
 
