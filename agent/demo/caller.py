@@ -29,7 +29,7 @@ class Manners:
         transfer_s: How long the caller stays with a person the call was handed over to.
     """
 
-    silence_ms: int = 1200
+    silence_ms: int = 900
     patience_s: float = 12.0
     longest_answer_s: float = 30.0
     farewell_s: float = 1.5

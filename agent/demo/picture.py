@@ -36,6 +36,7 @@ _LANE = 62
 _STRIP = 34
 _TEXT = 66
 _NARROWEST = 150
+_SMOOTH = 7
 _ROW = 2 * _TEXT + 2 * _LANE + _STRIP + 24
 _FINE = 2
 """Drawn this much larger and then reduced: smooth edges."""
@@ -263,7 +264,8 @@ class _Row:
         edges = np.linspace(0, len(samples), count + 1).astype(int)
         peaks = np.maximum.reduceat(np.abs(samples), np.minimum(edges[:-1], len(samples) - 1))
         loudest = max(float(np.abs(self._sheet.sound[:, side]).max()), 0.05)
-        heights = np.sqrt(peaks.astype(np.float64) / loudest) * (_LANE / 2 - 6)
+        smooth = np.convolve(peaks.astype(np.float64), np.full(_SMOOTH, 1 / _SMOOTH), "same")
+        heights = np.sqrt(smooth / loudest) * (_LANE / 2 - 6)
         self._pen.bars(self._left, self._lanes[side] + _LANE / 2, heights, colour)
 
     def _draw_flags(self) -> None:
