@@ -19,8 +19,9 @@ pytestmark = pytest.mark.end_to_end
 
 @pytest.mark.timeout(400)
 def test_the_demonstration_works(tmp_path: Path, environment: dict[str, str]) -> None:
-    # Any attempt to go outside would end here.
-    env = environment | {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
+    # Whatever asks for something outside gets nothing.
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:1")
+    env = environment | nowhere | {"no_proxy": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
     done = vita("demo", "--data-dir", tmp_path, env=env)
     assert done.code == 0, done.out + done.err
     right = re.search(r"(\d) of 7 answers right", done.out)
