@@ -50,7 +50,7 @@ setup: $(DEV)
 train: $(DEV)
 	@echo "== training tools"
 	@$(PIP) install $(QUIET) -e ".[train]"
-	@for stage in synthesise language codec speaker listener export; do \
+	@for stage in synthesise language vision codec speaker listener export; do \
 	  echo "== $$stage"; $(BIN)/python -m vita_model.training $$stage || exit 1; done
 
 $(VENV)/.base.stamp:

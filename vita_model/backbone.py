@@ -121,9 +121,7 @@ class Backbone:
     def tensor(self, name: str) -> Tensor:
         """One tensor as float32, `[rows, columns]` or `[rows]`, by the file's own name."""
         raw = self._tensors[name]
-        values = torch.from_numpy(
-            np.ascontiguousarray(dequantize(raw.data, raw.tensor_type), dtype=np.float32)
-        )
+        values = torch.from_numpy(np.array(dequantize(raw.data, raw.tensor_type), dtype=np.float32))
         if ".attn_q." in name:
             return _unpermute(values, self.shape.heads)
         if ".attn_k." in name:

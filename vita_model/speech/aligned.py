@@ -155,7 +155,7 @@ class AlignedSpeechDecoder(nn.Module):
         return Plan(laid, self.guess(laid), ends.tolist())
 
     @torch.no_grad()
-    def codes(self, plan: Plan, *, top: int = 4, seed: int = 0) -> Iterator[tuple[int, int]]:
+    def codes(self, plan: Plan, *, top: int = 1, seed: int = 0) -> Iterator[tuple[int, int]]:
         """AR pass: coarse and fine code one place after another; `top` 1 is greedy."""
         generator = torch.Generator().manual_seed(seed)
         caches: list[list[Tensor]] = [[] for _ in self.speaking]

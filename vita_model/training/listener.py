@@ -32,7 +32,7 @@ class Recipe:
     minutes: float = 30.0
     frames_per_batch: int = 3600
     letter_weight: float = 0.3
-    row_noise: float = 0.1
+    row_noise: float = 0.15
     seed: int = 2
     save_minutes: float = 3.0
 
