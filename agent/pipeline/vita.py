@@ -230,6 +230,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 self._server.endpoint(),
                 additional_headers={"Authorization": f"Bearer {key}"} if key else None,
                 compression=None,
+                proxy=None,  # the model stands beside the agent, not outside
                 max_size=4 << 20,
                 ping_interval=5,
                 ping_timeout=5,

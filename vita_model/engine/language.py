@@ -9,6 +9,7 @@ goes through the packed ones.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import torch
@@ -131,7 +132,10 @@ class LanguageModel:
         scale = table.abs().amax(1) / 127
         self._head = ((table / scale[:, None]).round().to(torch.int8), scale.bfloat16())
         self._norm = backbone.tensor("output_norm.weight").bfloat16()
-        self._layers = [self._layer(backbone, delta, index) for index in range(shape.layers)]
+        with ThreadPoolExecutor(2) as pool:
+            self._layers = list(
+                pool.map(lambda index: self._layer(backbone, delta, index), range(shape.layers))
+            )
         half = shape.head_width // 2
         self._inverse = shape.rope_base ** (-torch.arange(half) / half)
 

@@ -14,8 +14,8 @@ from vita_model.speech.phones import Pronouncer
 from vita_model.speech.source_filter import CodecStream, SourceFilterCodec
 from vita_model.speech.text import spoken
 
-PACE = 1.08
-"""A little slower than the training voice: 1 % fewer word errors over the telephone."""
+PACE = 1.04
+"""A little slower than the training voice: fewer word errors over the telephone."""
 FIRST_CHUNK = 10
 """Codes (25 ms each) before the first sound of a phrase leaves."""
 CHUNK = 24

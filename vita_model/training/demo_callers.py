@@ -39,11 +39,19 @@ def make(folder: Path) -> None:
     pieces: list[voices.Samples] = []
     for digit in HUMAN_DIGITS[1]:
         samples, rate = soundfile.read(ASTERISK / f"{digit}.wav", dtype="float32")
-        pieces.append(voices.at_rate(voices.Clip(samples, rate, "human"), RATE))
-        pieces.append(np.zeros(RATE // 12, np.float32))
+        pieces.append(_trim(voices.at_rate(voices.Clip(samples, rate, "human"), RATE)))
+        pieces.append(np.zeros(RATE // 8, np.float32))
     _write(folder / f"{HUMAN_DIGITS[0]}.wav", np.concatenate(pieces))
 
 
+def _trim(samples: voices.Samples) -> voices.Samples:
+    """Without the silence before and after."""
+    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
+    kept: voices.Samples = samples[loud[0] : loud[-1] + 1]
+    return kept
+
+
 def _write(path: Path, samples: voices.Samples) -> None:
-    edge = np.zeros(RATE // 10, np.float32)
-    soundfile.write(path, np.concatenate([edge, level(samples, -22), edge]), RATE, "PCM_16")
+    edge = np.zeros(RATE // 12, np.float32)
+    samples = np.concatenate([edge, level(_trim(samples), -22), edge])
+    soundfile.write(path, samples, RATE, "PCM_16")
