@@ -14,8 +14,6 @@ from vita_model.speech.phones import Pronouncer
 from vita_model.speech.source_filter import CodecStream, SourceFilterCodec
 from vita_model.speech.text import spoken
 
-PACE = 1.04
-"""A little slower than the training voice: fewer word errors over the telephone."""
 FIRST_CHUNK = 10
 """Codes (25 ms each) before the first sound of a phrase leaves."""
 CHUNK = 24
@@ -51,7 +49,7 @@ class Speaker:
         phonemes = self._pronouncer.phonemes(spoken(text))
         return [self._numbers[p] for p in phonemes if p in self._numbers]
 
-    def speak(self, text: str, *, pace: float = PACE, seed: int = 0) -> Iterator[Piece]:
+    def speak(self, text: str, *, pace: float = 1.0, seed: int = 0) -> Iterator[Piece]:
         """Sound of one phrase, chunk by chunk. A phrase without a word makes no sound."""
         ids = self.phoneme_ids(text)
         if not any(c.isalnum() for c in text) or not ids:

@@ -29,7 +29,7 @@ class Callee:
     script: Script = (WaitForEnd(),)
 
 
-HUMAN = Callee(script=(Speak(tone(1000), "hello"), Pause(1000)))
+HUMAN = Callee(script=(Speak(tone(600), "hello"), Pause(400)))
 """Whoever is transferred to when nothing else was said: greets, then puts the phone down."""
 
 
