@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
@@ -21,6 +22,9 @@ app = typer.Typer(help="Look into the call log.", no_args_is_help=True)
 
 T = TypeVar("T")
 
+FILE_WIDTH = 130
+"""Columns where the output is no terminal: an id is of no use when it is cut."""
+
 
 @app.command("list")
 def list_calls(
@@ -30,7 +34,7 @@ def list_calls(
     """Show the newest calls."""
     calls = _ask(lambda repository: repository.list_calls(limit=limit, number=number))
     table = Table("call", "started (UTC)", "line", "from", "state", "seconds")
-    table.columns[0].no_wrap = True
+    table.columns[0].no_wrap = table.columns[2].no_wrap = True
     for call in calls:
         seconds = "-"
         if call.ended_at:
@@ -43,7 +47,7 @@ def list_calls(
             f"{call.state} {call.end_reason}".strip(),
             seconds,
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
 
 
 @app.command("show")
