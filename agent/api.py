@@ -18,9 +18,9 @@ class IncomingCall:
     """A call a carrier announces.
 
     Attributes:
-        carrier: Name of the carrier, such as `twilio`.
+        carrier: Name of the carrier, such as `twilio`; `web` for a call page.
         carrier_call_id: The carrier's own id of the call.
-        to_number: Dialled number, E.164.
+        to_number: Dialled number, E.164, or `web:NAME` for the call page of that name.
         from_number: Caller's number, E.164, or empty when withheld.
         direction: Who called whom.
     """

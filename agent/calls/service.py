@@ -198,7 +198,7 @@ class FrontDesk:
         log.info(
             "call_admitted",
             call_id=session.call_id,
-            line=line.number,
+            line=line.entry,
             pii_from=incoming.from_number,
         )
 

@@ -8,7 +8,6 @@ two such transactions fails instead. Readers have connections of their own that 
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +59,6 @@ def database_url(text: str) -> URL:
         raise ConfigurationError(
             "The setting VITA_DATABASE_URL: must start with sqlite:/// or postgresql://."
         )
-    if driver == POSTGRES and find_spec("psycopg") is None:
-        raise ConfigurationError("PostgreSQL needs its driver: pip install 'vita-agent[postgres]'.")
     return url.set(drivername=driver)
 
 

@@ -62,7 +62,7 @@ class ToolRegistry:
         missing = [name for name in line.tools if name not in self._tools]
         if missing:
             raise ConfigurationError(
-                f"The line {line.number} names the tool {missing[0]}, which is not installed: "
+                f"The line {line.entry} names the tool {missing[0]}, which is not installed: "
                 "`vita tools list` shows what is."
             )
         return {name: self._tools[name] for name in line.tools}

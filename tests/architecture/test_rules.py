@@ -65,7 +65,7 @@ def _requirements(name: str) -> set[str]:
 def test_the_images_install_what_the_project_needs() -> None:
     project = _project()
     agent, model = _requirements("agent.txt"), _requirements("model.txt")
-    assert agent | model == {*project["main"], *project["postgres"]}
+    assert agent | model == {*project["main"]}
     assert not {line for line in agent if line.startswith(("torch", "transformers"))}
     assert not {line for line in model if line.startswith(("pipecat", "twilio", "redis"))}
 
