@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
 from agent.calls.context import Journal
+from agent.errors import VitaError
 from agent.log import get_logger
 from agent.pipeline.effects import CallerSaid
 from agent.pipeline.playback import Reply
@@ -100,6 +102,25 @@ class CallObserver:
         """The connection to the model server changed."""
         self._journal.record("model_link", {"state": state, "detail": detail})
         log.info("model_link", state=state, detail=detail)
+
+    def disclosed(
+        self, about: Literal["assistant", "recording"], text: str, *, heard: bool
+    ) -> None:
+        """What the caller has a right to know was said."""
+        payload = {
+            "about": about,
+            "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "at_ms": self._time.ms(),
+            "heard": heard,
+        }
+        try:
+            self._journal.record("disclosure", payload, durable=True)
+        except VitaError as error:
+            log.error("disclosure_not_recorded", reason=str(error))  # noqa: TRY400 - expected
+
+    def hung_up(self, reason: str) -> None:
+        """The agent ended the call."""
+        self._journal.record("hang_up", {"reason": reason, "at_ms": self._time.ms()})
 
     def transfer(self, target: str, reason: str) -> None:
         """The caller is handed over."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from pipecat.frames.frames import ErrorFrame
@@ -15,37 +14,18 @@ from pipecat.workers.runner import WorkerRunner
 from agent.api import CallControl, CallOutcome, MediaLeg
 from agent.calls.context import CallContext
 from agent.clock import Clock
-from agent.errors import CarrierError, VitaError
+from agent.errors import VitaError
 from agent.log import get_logger
+from agent.pipeline.announcer import Announcer
 from agent.pipeline.builder import CallPipeline, build_pipeline
+from agent.pipeline.ending import Ending
+from agent.pipeline.limits import CallLimits
 from agent.pipeline.model_server import ModelServer
+from agent.pipeline.opening import open_call
 
 log = get_logger(__name__)
 
 _GC_DELAY_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class CallLimits:
-    """How long the stages of a call may take, in seconds, and what is said at their end.
-
-    Attributes:
-        farewell_s: For the last words to be made, sent and heard before hanging up.
-        disclosure_s: For the disclosure to be heard.
-        carrier_s: For the carrier to hang up or transfer.
-        close_s: For the leg to close.
-        silent_leg_s: A leg that delivers nothing for so long is taken as gone.
-        goodbye: Said when the line's longest call is over.
-        not_transferred: Said when the carrier could not transfer the call.
-    """
-
-    farewell_s: float = 10.0
-    disclosure_s: float = 30.0
-    carrier_s: float = 10.0
-    close_s: float = 2.0
-    silent_leg_s: float = 60.0
-    goodbye: str = "I am afraid our time is up. Thank you for calling. Goodbye."
-    not_transferred: str = "I am sorry, I could not connect you."
 
 
 class PipelineRunner:
@@ -112,16 +92,12 @@ class _Call:
     ) -> None:
         self._context = context
         self._leg = leg
-        self._control = control
         self._limits = limits
         self._pipeline = pipeline
         self._observer = pipeline.parts.observer
-        self._model = pipeline.model
         self._host = WorkerRunner(handle_sigint=False)
-        self._leaving = False
-        """The agent is ending the call, so a leg that closes is no hang-up of the caller."""
-        self._leg_open = True
-        self._outcome: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
+        self._announcer = Announcer(pipeline.model)
+        self._ending = Ending(context, control, self._announcer, self._observer, limits)
 
     async def run(self) -> CallOutcome:
         try:
@@ -129,13 +105,13 @@ class _Call:
         except* Exception as errors:
             for error in _leaves(errors):
                 if isinstance(error, VitaError):
-                    self._fail(error.code, str(error))
+                    self._ending.fail(error.code, str(error))
                 else:
                     log.exception("call_broke", exc_info=error)
-                    self._fail("internal", repr(error))
+                    self._ending.fail("internal", repr(error))
         finally:
             await self._tidy_up()
-        return self._outcome.result()
+        return self._ending.outcome.result()
 
     async def _run_tasks(self) -> None:
         self._pipeline.worker.event_handler("on_pipeline_error")(self._pipeline_error)
@@ -145,7 +121,7 @@ class _Call:
                 group.create_task(work, name=f"{name} of {self._context.call_id}")
                 for name, work in self._work().items()
             ]
-            await asyncio.wait([self._outcome])
+            await asyncio.wait([self._ending.outcome])
             for task in others:
                 task.cancel()
             await self._host.cancel()
@@ -153,104 +129,27 @@ class _Call:
 
     def _work(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Everything that runs during a call, by name; the pipeline is the first."""
+        line = self._context.line
         return {
             "pipeline": self._host_pipeline(),
             "ear": self._listen(),
             "mouth": self._pipeline.mouth.run(),
-            "model": self._model.run(),
-            "opening": self._open(),
-            "intents": self._follow_intents(),
-            "duration": self._watch_duration(),
+            "model": self._pipeline.model.run(),
+            "opening": open_call(line, self._announcer, self._observer, self._limits),
+            "intents": self._ending.follow_intents(),
+            "duration": self._ending.watch_duration(),
         }
 
     async def _host_pipeline(self) -> None:
         await self._host.run()
-        self._end("failed")
+        self._ending.end("failed")
 
     async def _pipeline_error(self, _worker: PipelineWorker, frame: ErrorFrame) -> None:
-        self._fail("pipeline", frame.error)
+        self._ending.fail("pipeline", frame.error)
 
     async def _listen(self) -> None:
         await self._pipeline.ear.run()
-        self._leg_open = False
-        if not self._leaving:
-            self._end("caller_hung_up")
-
-    async def _open(self) -> None:
-        """Disclosure, which nobody can interrupt, then greeting."""
-        line = self._context.line
-        if line.disclosure:
-            self._model.protected = True
-            await self._model.say(line.disclosure)
-            await self._settled(self._limits.disclosure_s)
-            self._model.protected = False
-        await self._model.say(line.greeting)
-
-    async def _follow_intents(self) -> None:
-        """Do what tools asked for once the caller has heard what the agent says about it."""
-        intents = self._context.intents
-        while True:
-            await intents.changed.wait()
-            intents.changed.clear()
-            self._model.protected = True
-            await self._settled(self._limits.farewell_s)
-            if intents.hang_up:
-                await self._hang_up()
-            elif intents.transfer_to:
-                await self._transfer(intents.transfer_to, intents.reason)
-                intents.transfer_to = ""
-            self._model.protected = False
-
-    async def _watch_duration(self) -> None:
-        await asyncio.sleep(self._context.line.max_duration_s)
-        log.info("longest_call_reached", seconds=self._context.line.max_duration_s)
-        self._model.protected = True
-        await self._model.stop_talking()
-        await self._model.say(self._limits.goodbye)
-        await self._settled(self._limits.farewell_s)
-        await self._hang_up()
-
-    async def _settled(self, limit_s: float) -> None:
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._model.settled()
-        except TimeoutError:
-            log.warning("not_heard_in_time", seconds=limit_s)
-
-    async def _hang_up(self) -> None:
-        """The leg is closed in any case, which makes the carrier ask for the next step."""
-        self._leaving = True
-        try:
-            async with asyncio.timeout(self._limits.carrier_s):
-                await self._control.hang_up()
-        except (CarrierError, TimeoutError) as error:
-            self._observer.fault("carrier", f"hang-up refused: {error}")
-        self._end("agent_ended")
-
-    async def _transfer(self, target: str, reason: str) -> None:
-        """The call goes on when the carrier refuses."""
-        self._leaving = True
-        try:
-            async with asyncio.timeout(self._limits.carrier_s):
-                await self._control.transfer(target)
-        except (CarrierError, TimeoutError) as error:
-            self._leaving = False
-            self._observer.fault("carrier", f"transfer refused: {error}")
-            if not self._leg_open:
-                self._end("caller_hung_up")
-            await self._model.say(self._limits.not_transferred)
-        else:
-            self._observer.transfer(target, reason)
-            self._end("transferred")
-
-    def _end(self, outcome: CallOutcome) -> None:
-        """The first reason to end the call is the one that counts."""
-        if not self._outcome.done():
-            self._outcome.set_result(outcome)
-
-    def _fail(self, code: str, message: str) -> None:
-        self._observer.fault(code, message)
-        self._end("failed")
+        self._ending.leg_closed()
 
     async def _tidy_up(self) -> None:
         parts = self._pipeline.parts

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from pipecat.adapters.llm.services.open_ai_realtime_adapter import OpenAIRealtimeLLMAdapter
 from pipecat.frames.frames import (
@@ -79,8 +80,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         self._sending = asyncio.Lock()
         self._changed = asyncio.Event()
         self._heard_from = 0.0
-        self.protected = False
-        """While set, the caller is not passed on and cannot interrupt."""
+        self._undisturbed = 0
 
     # What others ask of the service
 
@@ -93,6 +93,20 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         self._dialogue.forget_asks()
         await self._cut_replies(cancel=True)
         await self.broadcast_frame(InterruptionFrame)
+
+    @property
+    def protected(self) -> bool:
+        """Whether the caller is not passed on and cannot interrupt."""
+        return self._undisturbed > 0
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """A stretch during which the caller is not passed on and cannot interrupt."""
+        self._undisturbed += 1
+        try:
+            yield
+        finally:
+            self._undisturbed -= 1
 
     async def settled(self) -> None:
         """Wait until nothing is owed to the caller and everything said has been heard."""

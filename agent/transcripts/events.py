@@ -96,6 +96,25 @@ class ToolResult(TypedDict):
     duration_ms: int
 
 
+class Disclosure(TypedDict):
+    """What the caller has a right to know was said, as the hash of its text.
+
+    `at_ms` is when it ended; `heard` is false when it was not played to its end in time.
+    """
+
+    about: Literal["assistant", "recording"]
+    text_sha256: str
+    at_ms: int
+    heard: bool
+
+
+class HangUp(TypedDict):
+    """The agent ended the call, for this reason."""
+
+    reason: str
+    at_ms: int
+
+
 class Transfer(TypedDict):
     """The caller is being handed over to a person."""
 
@@ -138,6 +157,8 @@ KINDS = MappingProxyType(
         "digit": Digit,
         "tool_intent": ToolIntent,
         "tool_result": ToolResult,
+        "disclosure": Disclosure,
+        "hang_up": HangUp,
         "transfer": Transfer,
         "recording": Recording,
         "model_link": ModelLink,

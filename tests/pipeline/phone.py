@@ -175,6 +175,7 @@ def context(
 ) -> tuple[CallContext, Notebook, Toolbox]:
     """The context of one call, with its journal and tools."""
     settings: dict[str, Any] = {"business": "Test", "greeting": "Hello there.", **line}
+    settings["recording"] = recording is not None
     duration = settings.pop("max_duration_s", 600)
     configured = Line(number="+15550100", **settings)
     configured = configured.model_copy(update={"max_duration_s": duration})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import subprocess
 import sys
 import wave
@@ -20,9 +21,10 @@ from agent.api import CallOutcome
 from agent.calls.context import CallContext
 from agent.clock import SystemClock
 from agent.mulaw import decode
+from agent.pipeline.limits import CallLimits
 from agent.pipeline.model_server import ModelServer
 from agent.pipeline.recorder import AGENT, CALLER
-from agent.pipeline.runner import CallLimits, PipelineRunner
+from agent.pipeline.runner import PipelineRunner
 from tests.pipeline.phone import SPEECH, Phone, context
 from tests.pipeline.realtime_server import (
     CallTool,
@@ -207,6 +209,33 @@ async def test_a_disclosure_cannot_be_interrupted() -> None:
         phone.speak(100)
         await phone.until_heard(REPLY)
     assert journal.of("interruption") == []
+
+
+async def test_what_was_disclosed_is_logged_before_the_greeting(tmp_path: Path) -> None:
+    about, journal, _ = context(
+        disclosure="You talk to a machine.",
+        recording_announcement="This call is recorded.",
+        recording=tmp_path / "call.wav",
+    )
+    phone = Phone()
+    async with realtime_server(Script()) as (url, _), call(url, phone, about):
+        await journal.until("utterance", 3)
+    said = [u["pii_heard"] for u in journal.of("utterance")]
+    assert said == ["You talk to a machine.", "This call is recorded.", "Hello there."]
+    first, second = journal.of("disclosure")
+    assert (first["about"], second["about"]) == ("assistant", "recording")
+    assert first["text_sha256"] == hashlib.sha256(b"You talk to a machine.").hexdigest()
+    assert first["heard"]
+    assert second["heard"]
+    assert 0 < first["at_ms"] < second["at_ms"]
+
+
+async def test_a_line_that_does_not_record_does_not_say_that_it_does() -> None:
+    about, journal, _ = context(recording_announcement="This call is recorded.")
+    async with realtime_server(Script()) as (url, _), call(url, Phone(), about):
+        (greeting,) = await journal.until("utterance")
+    assert greeting["pii_heard"] == "Hello there."
+    assert journal.of("disclosure") == []
 
 
 async def test_a_lost_server_is_replaced_and_told_everything() -> None:
@@ -495,6 +524,7 @@ def test_a_call_needs_no_client_library_of_a_model_provider() -> None:
 import asyncio, sys
 from agent.clock import SystemClock
 from agent.pipeline.builder import build_pipeline
+from agent.pipeline.limits import CallLimits
 from agent.pipeline.model_server import ModelServer
 from tests.pipeline.phone import Phone, context
 
