@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from agent.audio import AudioFormat
+
 Direction = Literal["inbound", "outbound"]
 
 
@@ -43,7 +45,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class MediaFrame:
-    """Caller audio: 8 kHz µ-law bytes; `timestamp_ms` is presentation time on the leg."""
+    """Caller audio in the leg's format; `timestamp_ms` is presentation time on the leg."""
 
     payload: bytes
     timestamp_ms: int
@@ -67,17 +69,22 @@ LegEvent = MediaFrame | MarkPlayed | DigitPressed
 
 
 class MediaLeg(Protocol):
-    """One open, two-way audio path to a caller: 8 kHz µ-law in both directions.
+    """One open, two-way audio path to a caller, in one format in both directions.
 
     The far side buffers what is sent and plays it in order and in real time.
     """
+
+    @property
+    def audio(self) -> AudioFormat:
+        """The format of what is sent and received."""
+        ...
 
     def events(self) -> AsyncIterator[LegEvent]:
         """Everything the far side sends; ends when the leg is closed by either side."""
         ...
 
     async def send_audio(self, payload: bytes) -> None:
-        """Queue µ-law bytes for playback. Ignored once the leg is closed."""
+        """Queue audio in the leg's format for playback. Ignored once the leg is closed."""
         ...
 
     async def send_mark(self, name: str) -> None:

@@ -11,7 +11,6 @@ from pipecat.processors.aggregators.dtmf_aggregator import DTMFAggregator
 from agent.api import MediaLeg
 from agent.calls.context import CallContext
 from agent.clock import Clock
-from agent.mulaw import SAMPLE_RATE
 from agent.pipeline.leg import LegInput
 from agent.pipeline.model_server import ModelServer, session_settings
 from agent.pipeline.observer import CallObserver
@@ -40,22 +39,24 @@ class CallPipeline:
 def build_pipeline(
     context: CallContext, leg: MediaLeg, clock: Clock, server: ModelServer, silent_s: float
 ) -> CallPipeline:
-    """Caller → keypad → model → paced output, 8 kHz from end to end."""
-    line, time = context.line, CallTime(clock)
+    """Caller → keypad → model → paced output, in the leg's format from end to end."""
+    line, audio = context.line, leg.audio
+    time = CallTime(clock, audio)
     parts = CallParts(
+        audio=audio,
         time=time,
-        playback=Playback(),
+        playback=Playback(audio),
         observer=CallObserver(context.journal, time),
-        recorder=Recorder(context.recording_path) if context.recording_path else None,
+        recorder=Recorder(context.recording_path, audio) if context.recording_path else None,
     )
-    settings = session_settings(line.instructions(), context.tools.specs(), line.voice)
+    settings = session_settings(line.instructions(), context.tools.specs(), line.voice, audio)
     ear = LegInput(leg, parts, silent_s)
     keypad = DTMFAggregator(prefix="Keys pressed: ", enable_direct_mode=True)
     model = VitaRealtimeLLMService(server, RealtimeDialogue(settings), context.tools, parts)
     mouth = PacedOutput(leg, parts)
     worker = PipelineWorker(
         Pipeline([ear, keypad, model, mouth]),
-        params=PipelineParams(audio_in_sample_rate=SAMPLE_RATE, audio_out_sample_rate=SAMPLE_RATE),
+        params=PipelineParams(audio_in_sample_rate=audio.rate, audio_out_sample_rate=audio.rate),
         cancel_timeout_secs=_CANCEL_S,
         enable_rtvi=False,
         enable_turn_tracking=False,

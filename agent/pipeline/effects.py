@@ -48,7 +48,7 @@ class ReplyText:
 
 @dataclass(frozen=True, slots=True)
 class ReplyAudio:
-    """A further piece of a reply's speech, µ-law."""
+    """A further piece of a reply's speech, in the leg's format."""
 
     item_id: str
     payload: bytes

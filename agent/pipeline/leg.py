@@ -11,12 +11,9 @@ from typing_extensions import override
 
 from agent.api import DigitPressed, LegEvent, MarkPlayed, MediaFrame, MediaLeg
 from agent.log import get_logger
-from agent.mulaw import SAMPLE_RATE, decode
 from agent.pipeline.parts import CallerAudioFrame, CallParts, MarkPlayedFrame
 
 log = get_logger(__name__)
-
-_SAMPLES_PER_MS = SAMPLE_RATE // 1000
 
 
 class LegInput(FrameProcessor):
@@ -66,13 +63,14 @@ class LegInput(FrameProcessor):
                 return InputDTMFFrame(button=KeypadEntry(digit))
 
     def _audio(self, payload: bytes, timestamp_ms: int) -> CallerAudioFrame:
-        at_ms = self._parts.time.caller_ms(timestamp_ms, len(payload) // _SAMPLES_PER_MS)
-        samples = decode(payload)
+        audio = self._parts.audio
+        at_ms = self._parts.time.caller_ms(timestamp_ms, audio.ms(payload))
+        samples = audio.decode(payload)
         if self._parts.recorder is not None:
-            self._parts.recorder.caller(at_ms * _SAMPLES_PER_MS, samples)
+            self._parts.recorder.caller(at_ms * audio.rate // 1000, samples)
         return CallerAudioFrame(
             audio=samples.tobytes(),
-            sample_rate=SAMPLE_RATE,
+            sample_rate=audio.rate,
             num_channels=1,
             payload=payload,
             at_ms=at_ms,

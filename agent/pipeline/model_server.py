@@ -8,6 +8,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from pipecat.services.settings import LLMSettings
 
+from agent.audio import AudioFormat
 from agent.pipeline.history import Event
 
 
@@ -65,9 +66,15 @@ class ModelServer:
 
 
 def session_settings(
-    instructions: str, tools: Sequence[Event], voice: str, *, turn_detection: str = "semantic_vad"
+    instructions: str,
+    tools: Sequence[Event],
+    voice: str,
+    audio: AudioFormat,
+    *,
+    turn_detection: str = "semantic_vad",
 ) -> Event:
-    """The `session` object of a phone call: µ-law both ways, the server finds the turns."""
+    """The `session` object of a call: one format both ways, the server finds the turns."""
+    coding = _coding(audio)
     return {
         "type": "realtime",
         "output_modalities": ["audio"],
@@ -76,7 +83,7 @@ def session_settings(
         "tool_choice": "auto",
         "audio": {
             "input": {
-                "format": {"type": "audio/pcmu"},
+                "format": coding,
                 "transcription": {"model": "whisper-1"},
                 "turn_detection": {
                     "type": turn_detection,
@@ -84,6 +91,11 @@ def session_settings(
                     "interrupt_response": True,
                 },
             },
-            "output": {"format": {"type": "audio/pcmu"}, "voice": voice},
+            "output": {"format": coding, "voice": voice},
         },
     }
+
+
+def _coding(audio: AudioFormat) -> Event:
+    """Only linear samples name their rate: that of G.711 is fixed."""
+    return {"type": audio.name, "rate": audio.rate} if audio.width > 1 else {"type": audio.name}

@@ -9,7 +9,6 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from typing_extensions import override
 
 from agent.api import MediaLeg
-from agent.mulaw import decode
 from agent.pipeline.pacer import Chunk, Mark, Pacer
 from agent.pipeline.parts import CallParts, ReplyAudioFrame
 
@@ -24,7 +23,7 @@ class PacedOutput(FrameProcessor):
         super().__init__()
         self._leg = leg
         self._parts = parts
-        self._pacer = Pacer()
+        self._pacer = Pacer(parts.audio)
         self._more = asyncio.Event()
         self._wire = asyncio.Lock()
 
@@ -81,7 +80,7 @@ class PacedOutput(FrameProcessor):
             self._parts.observer.first_audio()
         if self._parts.recorder is not None:
             position = self._parts.time.sample(thing.plays_at)
-            self._parts.recorder.agent(position, decode(thing.payload))
+            self._parts.recorder.agent(position, self._parts.audio.decode(thing.payload))
 
     async def _clear(self) -> None:
         now = self._parts.time.now()

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from agent.mulaw import SAMPLE_RATE
+from agent.audio import TELEPHONE, AudioFormat
 
 LEAD_S = 0.16
 """Audio the far side should hold ahead of its playback."""
-STEP = SAMPLE_RATE // 50
-"""Samples of one piece: 20 ms."""
-MARK_EVERY = SAMPLE_RATE // 5
-"""Samples between two marks of a reply: 200 ms."""
+STEPS = 50
+"""Pieces a second."""
+MARKS = 5
+"""Marks a second."""
 
 _TOLERANCE_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """µ-law bytes to send now. `plays_at` is when the far side starts to play them, in seconds."""
+    """Audio to send now. `plays_at` is when the far side starts to play it, in seconds."""
 
     item_id: str
     payload: bytes
+    samples: int
     plays_at: float
 
 
@@ -52,14 +53,17 @@ class Pacer:
     is built up anew. So a stall costs the caller at most one gap and never adds lasting delay.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, audio: AudioFormat = TELEPHONE) -> None:
+        self._audio = audio
+        self._step = audio.rate // STEPS * audio.width
+        self._mark_every = audio.rate // MARKS
         self._replies: deque[_Reply] = deque()
         self._mark: Mark | None = None
         self._dry_at = float("-inf")
         self._count = 0
 
     def add(self, item_id: str, payload: bytes) -> None:
-        """Queue µ-law bytes of a reply."""
+        """Queue audio of a reply."""
         self._reply(item_id).audio += payload
 
     def end(self, item_id: str) -> None:
@@ -80,15 +84,16 @@ class Pacer:
             return mark
         if reply is None or self._wait(now) > _TOLERANCE_S:
             return None
-        payload = bytes(reply.audio[:STEP])
+        payload = bytes(reply.audio[: self._step])
         del reply.audio[: len(payload)]
-        reply.sent += len(payload)
+        samples = self._audio.samples(payload)
+        reply.sent += samples
         finished = not reply.audio and self._is_over(reply)
-        if finished or reply.sent - reply.marked >= MARK_EVERY:
+        if finished or reply.sent - reply.marked >= self._mark_every:
             self._set_mark(reply)
         plays_at = max(self._dry_at, now)
-        self._dry_at = plays_at + len(payload) / SAMPLE_RATE
-        return Chunk(reply.item_id, payload, plays_at)
+        self._dry_at = plays_at + samples / self._audio.rate
+        return Chunk(reply.item_id, payload, samples, plays_at)
 
     def wait_s(self, now: float) -> float | None:
         """Seconds until `next` has something to send; None when more has to be queued first."""
@@ -100,14 +105,14 @@ class Pacer:
     def _wait(self, now: float) -> float:
         """Seconds until the far side's lead has room for one more piece."""
         lead = max(self._dry_at - now, 0.0)
-        return max(lead + STEP / SAMPLE_RATE - LEAD_S, 0.0)
+        return max(lead + 1 / STEPS - LEAD_S, 0.0)
 
     def _head(self) -> _Reply | None:
         """The reply whose audio goes next, if a whole piece or a last rest of it is there."""
         while self._replies:
             reply = self._replies[0]
             over = self._is_over(reply)
-            if len(reply.audio) >= STEP or (over and reply.audio):
+            if len(reply.audio) >= self._step or (over and reply.audio):
                 return reply
             if not over:
                 return None

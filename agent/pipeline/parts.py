@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipecat.frames.frames import InputAudioRawFrame, SystemFrame, TTSAudioRawFrame
 
+from agent.audio import AudioFormat
 from agent.pipeline.observer import CallObserver
 from agent.pipeline.playback import Playback
 from agent.pipeline.recorder import Recorder
@@ -16,6 +17,7 @@ from agent.pipeline.timeline import CallTime
 class CallParts:
     """State of one call that is not bound to a place in the pipeline."""
 
+    audio: AudioFormat
     time: CallTime
     playback: Playback
     observer: CallObserver
@@ -24,7 +26,7 @@ class CallParts:
 
 @dataclass
 class CallerAudioFrame(InputAudioRawFrame):
-    """Caller audio. `audio` is linear; `payload` the same as µ-law, `at_ms` into the call."""
+    """Caller audio. `audio` is linear; `payload` in the leg's format, `at_ms` into the call."""
 
     payload: bytes = b""
     at_ms: int = 0
@@ -32,7 +34,7 @@ class CallerAudioFrame(InputAudioRawFrame):
 
 @dataclass
 class ReplyAudioFrame(TTSAudioRawFrame):
-    """Agent audio of the item `context_id`. `audio` is linear; `payload` the same as µ-law."""
+    """Agent audio of the item `context_id`. `audio` is linear; `payload` in the leg's format."""
 
     payload: bytes = b""
 

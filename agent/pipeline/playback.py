@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.mulaw import SAMPLE_RATE
-from agent.pipeline.pacer import MARK_EVERY, Chunk, Mark
+from agent.audio import TELEPHONE, AudioFormat
+from agent.pipeline.pacer import MARKS, Chunk, Mark
 from agent.transcripts.ledger import ReplyLedger
 
 
@@ -36,7 +36,8 @@ class Reply:
 class Playback:
     """The replies that are not over yet, oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, audio: AudioFormat = TELEPHONE) -> None:
+        self._rate = audio.rate
         self._replies: dict[str, Reply] = {}
 
     @property
@@ -46,7 +47,7 @@ class Playback:
 
     def reply(self, item_id: str) -> Reply:
         """The reply of a conversation item, begun if it is new."""
-        return self._replies.setdefault(item_id, Reply(item_id))
+        return self._replies.setdefault(item_id, Reply(item_id, ReplyLedger(self._rate)))
 
     def complete(self, item_id: str) -> list[Reply]:
         """The model has ended a reply. Returns the replies that are over by it."""
@@ -59,7 +60,7 @@ class Playback:
         reply = self._replies.get(chunk.item_id)
         if reply is None:
             return False
-        reply.book.add_sent(len(chunk.payload))
+        reply.book.add_sent(chunk.samples)
         if reply.first_sent_at is not None:
             return False
         reply.first_sent_at = reply.told_at = chunk.plays_at
@@ -88,8 +89,8 @@ class Playback:
         for reply in replies:
             book = reply.book
             if reply.first_sent_at is not None and not book.heard_fully:
-                since = int((now - reply.told_at) * SAMPLE_RATE)
-                book.heard += min(max(since, 0), MARK_EVERY - 1, book.sent - book.heard)
+                since = int((now - reply.told_at) * self._rate)
+                book.heard += min(max(since, 0), self._rate // MARKS - 1, book.sent - book.heard)
         return replies
 
     def _take_over(self) -> list[Reply]:

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.audio import TELEPHONE, AudioFormat
 from agent.log import get_logger
-from agent.mulaw import SAMPLE_RATE
 
 log = get_logger(__name__)
 
@@ -22,11 +22,11 @@ Side = Literal[0, 1]
 CALLER: Side = 0
 AGENT: Side = 1
 
-_HOLD = SAMPLE_RATE
-"""Newest samples kept in memory: an interruption may still take some of them back."""
-_BLOCK = SAMPLE_RATE
-"""Samples handed to the writer at a time."""
-_HORIZON = 60 * SAMPLE_RATE
+_HOLD_S = 1
+"""Newest seconds kept in memory: an interruption may still take some of them back."""
+_BLOCK_S = 1
+"""Seconds handed to the writer at a time."""
+_HORIZON_S = 60
 """Audio further ahead than this is a broken timestamp and is dropped."""
 _CLOSE_S = 10.0
 
@@ -34,10 +34,11 @@ _CLOSE_S = 10.0
 class StereoTimeline:
     """Two channels of 16-bit samples, placed by position since the start of the call."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: int = TELEPHONE.rate) -> None:
+        self._rate = rate
         self._start = 0
         self._ends = [0, 0]
-        self._window: NDArray[np.int16] = np.zeros((2 * _HOLD, 2), dtype=np.int16)
+        self._window: NDArray[np.int16] = np.zeros((2 * rate, 2), dtype=np.int16)
 
     @property
     def end(self) -> int:
@@ -59,11 +60,11 @@ class StereoTimeline:
         late = max(self._start - position, 0)
         samples = samples[late:]
         offset = position + late - self._start
-        if not len(samples) or offset > _HORIZON:
+        if not len(samples) or offset > _HORIZON_S * self._rate:
             return
         end = offset + len(samples)
         if end > len(self._window):
-            more = np.zeros((max(end - len(self._window), _HOLD), 2), dtype=np.int16)
+            more = np.zeros((max(end - len(self._window), self._rate), 2), dtype=np.int16)
             self._window = np.concatenate([self._window, more])
         self._window[offset:end, side] = samples
         self._ends[side] = max(self._ends[side], self._start + end)
@@ -105,9 +106,10 @@ class Recorder:
     disk that fails ends the recording, never the call.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, audio: AudioFormat = TELEPHONE) -> None:
         self._path = path
-        self._timeline = StereoTimeline()
+        self._rate = audio.rate
+        self._timeline = StereoTimeline(audio.rate)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
         self._file: wave.Wave_write | None = None
         self._failed = False
@@ -116,8 +118,9 @@ class Recorder:
     def caller(self, position: int, samples: NDArray[np.int16]) -> None:
         """Caller audio, `position` samples after the start of the call."""
         self._timeline.put(CALLER, position, samples)
-        if position - _HOLD - self._timeline.start >= _BLOCK:
-            block = self._timeline.take(position - _HOLD)
+        settled = position - _HOLD_S * self._rate
+        if settled - self._timeline.start >= _BLOCK_S * self._rate:
+            block = self._timeline.take(settled)
             self._submit(self._thread.submit(self._write, block))
 
     def agent(self, position: int, samples: NDArray[np.int16]) -> None:
@@ -154,7 +157,7 @@ class Recorder:
         self._file = wave.open(str(self._path), "wb")  # noqa: SIM115 - closed by _finish
         self._file.setnchannels(2)
         self._file.setsampwidth(2)
-        self._file.setframerate(SAMPLE_RATE)
+        self._file.setframerate(self._rate)
         self._file.writeframes(b"")
 
     def _write(self, block: bytes) -> None:
@@ -171,4 +174,4 @@ class Recorder:
         with self._path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = self._path.stat().st_size
-        return Recording(self._path, digest, size, frames * 1000 // SAMPLE_RATE)
+        return Recording(self._path, digest, size, frames * 1000 // self._rate)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 
+from agent.audio import TELEPHONE, AudioFormat
 from agent.clock import Clock
-from agent.mulaw import SAMPLE_RATE
 
 _TAPE_MS = 20_000
-_MS = SAMPLE_RATE // 1000
 
 
 class CallTime:
     """Milliseconds and samples since the call's media leg was taken over."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, audio: AudioFormat = TELEPHONE) -> None:
         self._clock = clock
+        self._rate = audio.rate
         self._start = clock.monotonic()
         self._skew_ms: int | None = None
 
@@ -29,7 +29,7 @@ class CallTime:
 
     def sample(self, at: float) -> int:
         """Samples into the call at a monotonic time."""
-        return round((at - self._start) * SAMPLE_RATE)
+        return round((at - self._start) * self._rate)
 
     def caller_ms(self, timestamp_ms: int, length_ms: int) -> int:
         """Where caller audio lies in the call.
@@ -44,11 +44,12 @@ class CallTime:
 class CallerTape:
     """The last 20 seconds of the caller's audio, kept for a model server that goes away."""
 
-    def __init__(self) -> None:
+    def __init__(self, audio: AudioFormat = TELEPHONE) -> None:
+        self._audio = audio
         self._pieces: deque[tuple[int, bytes]] = deque()
 
     def add(self, at_ms: int, payload: bytes) -> None:
-        """Keep µ-law audio that begins `at_ms` into the call."""
+        """Keep audio that begins `at_ms` into the call."""
         self._pieces.append((at_ms, payload))
         while self._pieces[0][0] < at_ms - _TAPE_MS:
             self._pieces.popleft()
@@ -64,4 +65,4 @@ class CallerTape:
         if not self._pieces:
             return 0
         at_ms, payload = self._pieces[-1]
-        return at_ms + len(payload) // _MS
+        return at_ms + self._audio.ms(payload)

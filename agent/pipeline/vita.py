@@ -29,7 +29,6 @@ from websockets.exceptions import (
 from agent.calls.context import ToolBox
 from agent.errors import ModelUnavailableError
 from agent.log import get_logger
-from agent.mulaw import SAMPLE_RATE, decode, silence
 from agent.pipeline.effects import (
     CallerSaid,
     CallerStarted,
@@ -58,7 +57,7 @@ _STABLE_S = 5.0
 
 
 class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
-    """Caller's µ-law in, agent's µ-law out; sessions come and go, the conversation stays.
+    """Caller's audio in, agent's audio out; sessions come and go, the conversation stays.
 
     `run` has to run beside the pipeline; it owns the connection and the tool calls.
     """
@@ -74,7 +73,8 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         self._dialogue = dialogue
         self._toolbox = tools
         self._parts = parts
-        self._tape = CallerTape()
+        self._audio = parts.audio
+        self._tape = CallerTape(parts.audio)
         self._live = False
         self._resumed = False
         self._sending = asyncio.Lock()
@@ -137,7 +137,9 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 await self.push_frame(frame, direction)
 
     async def _hear(self, frame: CallerAudioFrame) -> None:
-        payload = silence(len(frame.payload)) if self.protected else frame.payload
+        payload, audio = frame.payload, self._audio
+        if self.protected:
+            payload = audio.silence(audio.samples(payload))
         self._tape.add(frame.at_ms, payload)
         if self._live:
             await self._append(payload)
@@ -349,11 +351,11 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         book = self._parts.playback.reply(item_id).book
         if book.generated == 0:
             await self.push_frame(TTSStartedFrame(context_id=item_id))
-        book.add_audio(len(payload))
+        book.add_audio(self._audio.samples(payload))
         await self.push_frame(
             ReplyAudioFrame(
-                audio=decode(payload).tobytes(),
-                sample_rate=SAMPLE_RATE,
+                audio=self._audio.decode(payload).tobytes(),
+                sample_rate=self._audio.rate,
                 num_channels=1,
                 context_id=item_id,
                 payload=payload,

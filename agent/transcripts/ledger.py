@@ -2,20 +2,19 @@
 
 A reply is made faster than it is spoken, and sent a little ahead of its playback. When the caller
 interrupts, the conversation has to be cut where playback stood, which only the carrier's marks
-tell. Positions count samples of the leg, 8,000 a second, from the start of the reply.
+tell. Positions count samples of the leg from the start of the reply.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-SAMPLES_PER_MS = 8
-
 
 @dataclass(slots=True)
 class ReplyLedger:
-    """Book of one reply. `generated >= sent >= heard` holds at all times."""
+    """Book of one reply. `generated >= sent >= heard` holds at all times; `rate` is the leg's."""
 
+    rate: int = 8000
     generated: int = 0
     sent: int = 0
     heard: int = 0
@@ -61,7 +60,7 @@ class ReplyLedger:
     @property
     def heard_ms(self) -> int:
         """Milliseconds of the reply that were played."""
-        return self.heard // SAMPLES_PER_MS
+        return self.heard * 1000 // self.rate
 
     @property
     def heard_fully(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from agent.api import CallControl, CallDesk, DigitPressed, LegEvent, MarkPlayed, MediaFrame
+from agent.audio import TELEPHONE, AudioFormat
 from agent.errors import TokenRejectedError, VitaError
 from agent.log import bound_call, get_logger
 from connectors.twilio.answers import TOKEN_PARAMETER
@@ -52,6 +53,11 @@ class TwilioLeg:
         self._send_timeout_s = send_timeout_s
         self._open = True
 
+    @property
+    def audio(self) -> AudioFormat:
+        """µ-law, as the telephone network has it."""
+        return TELEPHONE
+
     async def events(self) -> AsyncIterator[LegEvent]:
         """Everything the caller's side sends, checked; ends when the stream does."""
         while self._open:
@@ -83,7 +89,7 @@ class TwilioLeg:
         return []
 
     async def send_audio(self, payload: bytes) -> None:
-        """Queue µ-law bytes at the carrier."""
+        """Queue audio at the carrier."""
         for message in media_messages(self._stream_sid, payload):
             await self._send(message)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.api import CallControl, CallOutcome, IncomingCall, LegEvent, MediaLeg, NextStep
+from agent.audio import TELEPHONE
 from agent.bootstrap import Application, build
 from agent.calls.context import CallContext
 from agent.calls.repository import CallRecord
@@ -60,6 +61,8 @@ class Runner:
 
 
 class Leg:
+    audio = TELEPHONE
+
     def __init__(self) -> None:
         self.closed = asyncio.Event()
 

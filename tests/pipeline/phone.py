@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.api import DigitPressed, LegEvent, MarkPlayed, MediaFrame
+from agent.audio import TELEPHONE, AudioFormat
 from agent.calls.context import CallContext, CallIntents
 from agent.calls.line import Line
 from agent.errors import CarrierError
@@ -34,10 +35,11 @@ class Phone:
         actions: What was asked of the carrier.
     """
 
-    def __init__(self, *, refuse: bool = False) -> None:
+    def __init__(self, *, refuse: bool = False, audio: AudioFormat = TELEPHONE) -> None:
         self.sent: list[tuple[str, Any]] = []
         self.played: list[tuple[float, bytes]] = []
         self.actions: list[str] = []
+        self.audio = audio
         self._refuse = refuse
         self._events: asyncio.Queue[LegEvent | None] = asyncio.Queue()
         self._speech: deque[bytes] = deque()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.audio import WIDEBAND
 from agent.pipeline.pacer import Chunk, Mark, Pacer
 
 pytestmark = pytest.mark.unit
@@ -122,3 +123,13 @@ def test_clear_drops_everything_and_the_next_reply_starts_at_once() -> None:
     sent = chunks(drain(pacer, 0.06))
     assert [chunk.item_id for chunk in sent] == ["b"] * 8
     assert sent[0].plays_at == pytest.approx(0.06)
+
+
+def test_a_wideband_leg_gets_the_same_lead_in_its_own_bytes() -> None:
+    pacer = Pacer(WIDEBAND)
+    pacer.add("a", bytes(2 * 24000))
+    pacer.end("a")
+    first = drain(pacer, 3.0)
+    assert [(len(chunk.payload), chunk.samples) for chunk in chunks(first)] == [(960, 480)] * 8
+    rest = [thing for step in range(1, 51) for thing in drain(pacer, 3.0 + 0.02 * step)]
+    assert [mark.name for mark in marks(first + rest)] == [f"1:{4800 * n}" for n in range(1, 6)]

@@ -17,7 +17,7 @@ def playing(samples: int, text: str = "") -> Playback:
     book.add_text(text)
     book.add_audio(samples)
     for start in range(0, samples, 1600):
-        playback.sent(Chunk("a", bytes(min(1600, samples - start)), 1.0 + start / 8000))
+        playback.sent(Chunk("a", b"", min(1600, samples - start), 1.0 + start / 8000))
         playback.mark_sent(Mark("a", f"a{start}"))
     return playback
 
@@ -25,8 +25,8 @@ def playing(samples: int, text: str = "") -> Playback:
 def test_only_the_first_piece_is_told_as_the_first() -> None:
     playback = Playback()
     playback.reply("a").book.add_audio(320)
-    assert playback.sent(Chunk("a", bytes(160), 1.0))
-    assert not playback.sent(Chunk("a", bytes(160), 1.02))
+    assert playback.sent(Chunk("a", b"", 160, 1.0))
+    assert not playback.sent(Chunk("a", b"", 160, 1.02))
 
 
 def test_a_reply_is_over_when_it_is_complete_and_its_last_mark_came_back() -> None:
@@ -76,6 +76,6 @@ def test_marks_that_a_clear_gives_back_are_not_hearing() -> None:
 def test_what_was_not_sent_was_not_heard() -> None:
     playback = Playback()
     playback.reply("a").book.add_audio(8000)
-    playback.sent(Chunk("a", bytes(480), 1.0))
+    playback.sent(Chunk("a", b"", 480, 1.0))
     (reply,) = playback.cut(5.0)
     assert reply.book.heard == 480

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.audio import TELEPHONE
 from agent.pipeline.effects import (
     CallerSaid,
     CallerStarted,
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.unit
 
 
 def dialogue(*, opened: bool = True) -> RealtimeDialogue:
-    talk = RealtimeDialogue(session_settings("Be brief.", [], "default"))
+    talk = RealtimeDialogue(session_settings("Be brief.", [], "default", TELEPHONE))
     if opened:
         talk.open(0)
     return talk

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from agent.audio import WIDEBAND
 from agent.pipeline.recorder import AGENT, CALLER, Recorder, StereoTimeline
 
 pytestmark = pytest.mark.integration
@@ -109,3 +110,14 @@ def test_a_broken_timestamp_does_not_fill_the_memory() -> None:
     timeline = StereoTimeline()
     timeline.put(CALLER, 8000 * 3600 * 24, level(1, 160))
     assert timeline.end == 0
+
+
+async def test_a_wideband_call_is_recorded_at_its_own_rate(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "call.wav", WIDEBAND)
+    for step in range(150):
+        recorder.caller(step * 480, level(9, 480))
+    recording = await recorder.close()
+    assert recording is not None
+    assert recording.duration_ms == 3000
+    with wave.open(str(recording.path), "rb") as file:
+        assert (file.getframerate(), file.getnframes()) == (24_000, 72_000)
