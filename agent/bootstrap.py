@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.calls.line import LineBook, load_lines
+from agent.calls.line_source import AppliedLines, LineSource, load_lines
+from agent.calls.lines import LineCatalog
 from agent.calls.repository import CallRepository
 from agent.calls.service import FrontDesk
 from agent.calls.serving import CallRunner
@@ -42,7 +43,8 @@ class Application:
 
     settings: Settings
     desk: FrontDesk
-    lines: LineBook
+    lines: LineSource
+    catalog: LineCatalog
     registry: ToolRegistry
     calls: CallRepository
     live: LiveFeed
@@ -71,7 +73,9 @@ async def build(
     """
     clock = clock or SystemClock()
     registry = registry or ToolRegistry.discover()
-    lines = load_lines(settings.lines_file, registry.allowed)
+    lines: LineSource | None = None
+    if settings.lines_file is not None:
+        lines = load_lines(settings.lines_file, registry.allowed)
     data_dir = _data_dir(settings)
     async with AsyncExitStack() as stack:
         store = await _session_store(settings, stack)
@@ -86,6 +90,12 @@ async def build(
         _ = tasks.spawn(shipper.run(), name="shipper")
         stack.push_async_callback(shipper.stop, DRAIN_S)
         stack.push_async_callback(live.flush)
+
+        catalog = LineCatalog(database, clock)
+        if lines is None:
+            lines = AppliedLines(catalog, data_dir / "applied-lines.json", registry.allowed)
+            await lines.start()
+            _ = tasks.spawn(lines.run(), name="lines")
 
         def journal(call_id: str, epoch: int) -> CallJournal:
             return CallJournal(call_id, epoch, spool=spool, live=live, clock=clock)
@@ -107,6 +117,7 @@ async def build(
             settings=settings,
             desk=desk,
             lines=lines,
+            catalog=catalog,
             registry=registry,
             calls=CallRepository(database),
             live=live,

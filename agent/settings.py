@@ -24,7 +24,7 @@ class Settings(BaseSettings):
         public_url: Base URL the carrier reaches the agent at; webhooks are signed over it.
         redis_url: Session store; an embedded Valkey under `data_dir` when absent.
         database_url: Call log, an SQLAlchemy URL; SQLite under `data_dir` when absent.
-        lines_file: The phone lines.
+        lines_file: A file of lines that is watched; the applied lines count when absent.
         model_url: Realtime endpoint of the model server.
         model_api_key: Key for the model server; empty for none.
         twilio_account_sid: Twilio account; empty when Twilio is not used.
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     public_url: str = ""
     redis_url: SecretStr | None = None
     database_url: SecretStr | None = None
-    lines_file: Path = Path("lines.yaml")
+    lines_file: Path | None = None
     model_url: str = "ws://127.0.0.1:8090/v1/realtime"
     model_api_key: SecretStr = SecretStr("")
     twilio_account_sid: str = ""

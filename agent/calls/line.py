@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from agent.calls.hours import OpeningHours
-from agent.errors import ConfigurationError, LineNotFoundError
-from agent.log import get_logger
-
-log = get_logger(__name__)
 
 E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{6,14}$")]
 E164OrNone = Annotated[str, StringConstraints(pattern=r"^(\+[1-9]\d{6,14})?$")]
@@ -108,6 +94,12 @@ class Line(BaseModel):
         """How calls reach the line, and its name in the log: the number, else `web:NAME`."""
         return self.number or f"web:{self.web}"
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All that callers reach the line by: its number, its call page as `web:NAME`."""
+        page = f"web:{self.web}" if self.web else ""
+        return tuple(each for each in (self.number, page) if each)
+
     def instructions(self) -> str:
         """The system prompt: who the agent is, then its facts, one a line."""
         if self.instructions_override:
@@ -123,129 +115,3 @@ class Line(BaseModel):
     def version(self) -> str:
         """A hash that is equal for equal configurations: 64 hexadecimal digits."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-
-LineCheck = Callable[[Line], object]
-"""Raises `ConfigurationError` for a line that cannot work."""
-
-
-class LineBook:
-    """The lines of one file. A changed file counts from the next call on."""
-
-    def __init__(self, path: Path, check: LineCheck) -> None:
-        self._path = path
-        self._check = check
-        self._read_at = _changed_at(path)
-        self._lines = _read(path, check)
-
-    def __iter__(self) -> Iterator[Line]:
-        return iter(self._lines.values())
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    def find(self, entry: str) -> Line:
-        """The line with this number, E.164, or with this call page, `web:NAME`.
-
-        Raises:
-            LineNotFoundError: No line has it.
-        """
-        self._reload_when_changed()
-        line = self._lines.get(entry) or self._pages().get(entry)
-        if line is None:
-            kind = "call page" if entry.startswith("web:") else "number"
-            raise LineNotFoundError(f"No line has the {kind} {entry}: add it to {self._path}.")
-        return line
-
-    def _pages(self) -> dict[str, Line]:
-        return {f"web:{line.web}": line for line in self._lines.values() if line.web}
-
-    def _reload_when_changed(self) -> None:
-        changed_at = _changed_at(self._path)
-        if changed_at == self._read_at:
-            return
-        self._read_at = changed_at
-        try:
-            self._lines = _read(self._path, self._check)
-        except ConfigurationError as error:
-            log.error("lines_not_reloaded", reason=str(error))  # noqa: TRY400 - the sentence says it all
-            return
-        log.info("lines_reloaded", lines=len(self._lines))
-
-
-def load_lines(path: Path, check: LineCheck = lambda _: None) -> LineBook:
-    """Read a lines file.
-
-    Args:
-        path: The YAML file.
-        check: Called for every line read, now and later; may raise `ConfigurationError`. A changed
-            file with an error in it is logged and the lines stay as they were.
-
-    Raises:
-        ConfigurationError: The file is missing, is not YAML, or an entry is wrong; the sentence
-            names file, entry and key.
-    """
-    return LineBook(path, check)
-
-
-def _changed_at(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _read(path: Path, check: LineCheck) -> dict[str, Line]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigurationError(
-            f"There is no lines file at {path}: create it, or set VITA_LINES_FILE."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The lines file {path} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {_one_line(error)}.") from error
-    if not isinstance(document, dict) or not isinstance(document.get("lines"), list):
-        raise ConfigurationError(f"{path} needs a top-level key `lines` that holds a list.")
-    surplus = [str(key) for key in document if key != "lines"]
-    if surplus:
-        raise ConfigurationError(f"{path} has an unknown top-level key `{surplus[0]}`.")
-    lines: dict[str, Line] = {}
-    for position, entry in enumerate(document["lines"], start=1):
-        line = _line(path, position, entry)
-        if line.entry in lines:
-            raise ConfigurationError(f"{path}, line {position}: {line.entry} is given twice.")
-        if line.web and line.web in {other.web for other in lines.values()}:
-            raise ConfigurationError(f"{path}, line {position}: web {line.web} is given twice.")
-        check(line)
-        lines[line.entry] = line
-    return lines
-
-
-def _line(path: Path, position: int, entry: Any) -> Line:
-    if not isinstance(entry, dict):
-        raise ConfigurationError(f"{path}, line {position}: an entry is a mapping of keys.")
-    name = entry.get("number") or entry.get("web") or "no number"
-    where = f"{path}, line {position} ({name})"
-    try:
-        return Line.model_validate(entry)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        about = f", key `{key}`" if key else ""
-        raise ConfigurationError(f"{where}{about}: {_reason(first)}.") from error
-
-
-def _reason(error: Mapping[str, Any]) -> str:
-    reasons = {
-        "missing": "is missing",
-        "extra_forbidden": "is not a key of a line",
-        "string_type": "must be text: put it in quotes",
-        "string_pattern_mismatch": "must be text on one line, or a number such as +15550100",
-    }
-    return reasons.get(error["type"], str(error["msg"]).removeprefix("Value error, "))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

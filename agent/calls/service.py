@@ -11,7 +11,7 @@ from typing import Protocol
 from agent.api import Admission, CallControl, CallOutcome, IncomingCall, MediaLeg, NextStep
 from agent.calls import call as calls
 from agent.calls.context import CallContext, Journal
-from agent.calls.line import LineBook
+from agent.calls.line_source import LineSource
 from agent.calls.live_call import LiveCall
 from agent.calls.serving import CallRunner, Serving
 from agent.calls.slots import CallSlots
@@ -44,7 +44,7 @@ class Journals(Protocol):
 class FrontDesk:
     """The agent's `CallDesk`. One per process."""
 
-    lines: LineBook
+    lines: LineSource
     registry: ToolRegistry
     runner: CallRunner
     sessions: Sessions

@@ -32,7 +32,7 @@ def chat(
     ] = None,
 ) -> None:
     """Type to a model server; read what it says, or save it as sound."""
-    from agent.calls.line import load_lines
+    from agent.calls.line_source import load_lines
     from agent.demo import DEMO_LINES
     from agent.settings import load_settings
 

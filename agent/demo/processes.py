@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.calls.line import LineBook
+from agent.calls.line_source import LineSource
 from agent.cli.agent_server import AgentServer, model_card, serving_agent
 from agent.errors import ConfigurationError, ModelUnavailableError
 from agent.settings import Settings, load_settings
@@ -141,7 +141,7 @@ class House:
     data_dir: Path
 
     @property
-    def lines(self) -> LineBook:
+    def lines(self) -> LineSource:
         """The phone lines."""
         return self.agent.application.lines
 

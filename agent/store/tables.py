@@ -1,6 +1,6 @@
 """Tables of the call log.
 
-Nothing but `call_events` is written first hand: the other tables of a call are projections of its
+Of a call nothing but `call_events` is written first hand: its other tables are projections of its
 events and could be filled again from them. Events of one call may come from two workers in any
 order, so none of them refers to the row of another by a foreign key.
 """
@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from agent.store.types import Json, RowId, UtcDateTime
 
 CALL_ID = String(32)
+ENTRY = String(64)
 
 CONSTRAINT_NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -38,7 +39,7 @@ class LineVersionRow(Table):
     __tablename__ = "line_versions"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    number: Mapped[str] = mapped_column(String(16), index=True)
+    number: Mapped[str] = mapped_column(ENTRY, index=True)
     first_used_at: Mapped[datetime] = mapped_column(UtcDateTime)
     snapshot: Mapped[dict[str, Any]] = mapped_column(Json)
 
@@ -57,7 +58,7 @@ class CallRow(Table):
     carrier: Mapped[str | None] = mapped_column(Text)
     carrier_call_id: Mapped[str | None] = mapped_column(Text)
     direction: Mapped[str | None] = mapped_column(Text)
-    to_number: Mapped[str | None] = mapped_column(String(16))
+    to_number: Mapped[str | None] = mapped_column(ENTRY)
     pii_from_number: Mapped[str | None] = mapped_column(Text, index=True)
     business: Mapped[str | None] = mapped_column(Text)
     line_version_id: Mapped[str | None] = mapped_column(String(64))
@@ -139,3 +140,29 @@ class RecordingRow(Table):
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
     duration_ms: Mapped[int] = mapped_column(Integer)
+
+
+class LineConfigRow(Table):
+    """One version of a line as an operator applied it. Never changed, never deleted."""
+
+    __tablename__ = "line_configs"
+    __table_args__ = (UniqueConstraint("entry", "version"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    entry: Mapped[str] = mapped_column(ENTRY)
+    version: Mapped[int] = mapped_column(Integer)
+    hash: Mapped[str] = mapped_column(String(64))
+    snapshot: Mapped[dict[str, Any]] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by: Mapped[str] = mapped_column(Text)
+
+
+class AppliedLineRow(Table):
+    """Which version of a line counts; none after the line was removed."""
+
+    __tablename__ = "applied_lines"
+
+    entry: Mapped[str] = mapped_column(ENTRY, primary_key=True)
+    version: Mapped[int | None] = mapped_column(Integer)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    changed_by: Mapped[str] = mapped_column(Text)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.calls.line import Line, load_lines
+from agent.calls.line import Line
+from agent.calls.line_source import load_lines
+from agent.calls.lines_file import LinesError, parse_lines
 from agent.demo import DEMO_LINES
 from agent.errors import ConfigurationError, LineNotFoundError
 
@@ -79,15 +81,32 @@ def test_an_unknown_number_is_not_found():
         ("lines: [", "not valid YAML"),
         ("numbers: []", "top-level key `lines`"),
         ("lines: []\nmore: 1", "unknown top-level key `more`"),
-        ("lines: [shop]", "line 1: an entry is a mapping"),
-        (GOOD.replace("business: Shop", ""), r"line 1 \(\+15550100\), key `business`: is missing"),
-        (GOOD + "    greting: Hi", "key `greting`: is not a key of a line"),
+        ("lines: [shop]", "line 1 of the list: a line is a mapping of keys"),
+        (
+            GOOD.replace("business: Shop", ""),
+            r"yaml:3: line \+15550100, key `business`: is missing",
+        ),
+        (
+            GOOD + "    greting: Hi",
+            "yaml:6: .*`greting`: is not a key of a line; perhaps `greeting` is meant",
+        ),
+        (GOOD + "    hours: {zone: X, open: {}}", "key `hours.zone`: is not a key of hours"),
+        (
+            GOOD + "    hours: {time_zone: UTC, open: {mo: '9-5'}}",
+            "key `hours.open`: 'mo' is no day",
+        ),
+        (GOOD + "    recording: perhaps", "yaml:6: .*`recording`: must be true or false"),
+        (GOOD + "    greeting: Hi.", "yaml:6: .*key `greeting`: is given twice"),
         (GOOD.replace('"+15550100"', "+15550100"), "key `number`: must be text: put it in quotes"),
         (GOOD.replace("+15550100", "5550100"), "key `number`: must be text on one line, or a num"),
         (GOOD + "    facts: [Sunday: closed]", r"key `facts.0`: must be text: put it in quotes"),
         (GOOD + "    max_duration_s: 1", "key `max_duration_s`"),
         (GOOD + "    tools: [transfer_to_human]", "needs a transfer_target"),
-        (GOOD + GOOD.replace("lines:", ""), r"line 2: \+15550100 is given twice"),
+        (GOOD + GOOD.replace("lines:", ""), r"yaml:8: line \+15550100: .* is given twice"),
+        (
+            "lines:\n- {web: shop, business: A, greeting: Hi}\n- {web: shop, business: B, greeting: Hi}",
+            "yaml:3: line shop: web:shop is given twice",
+        ),
     ],
 )
 def test_a_wrong_file_is_named_with_entry_and_key(tmp_path: Path, text: str, says: str):
@@ -95,6 +114,25 @@ def test_a_wrong_file_is_named_with_entry_and_key(tmp_path: Path, text: str, say
     with pytest.raises(ConfigurationError, match=says) as caught:
         load_lines(path)
     assert str(path) in str(caught.value)
+
+
+def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(tmp_path: Path):
+    text = GOOD.replace("business: Shop", "busines: Shop") + "    video: true\n" + GOOD[8:]
+    path = written(
+        tmp_path, text.replace("greeting: Hello.\n    v", "greeting: ''\n    v") + "    x: 1"
+    )
+    with pytest.raises(LinesError) as caught:
+        load_lines(path)
+    told = [(each.row, each.key) for each in caught.value.problems]
+    assert told == [(3, "business"), (4, "busines"), (5, "greeting"), (10, "x")]
+    assert str(caught.value).startswith("4 mistakes:\n")
+
+
+def test_a_document_from_elsewhere_is_read_alike():
+    good = {"number": "+15550100", "business": "Shop", "greeting": "Hello."}
+    assert parse_lines({"lines": [good]})[0].business == "Shop"
+    with pytest.raises(LinesError, match=r"lines: line \+15550100, key `x`: is not a key"):
+        parse_lines({"lines": [good | {"x": 1}]})
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path):

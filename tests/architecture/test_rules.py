@@ -14,7 +14,8 @@ import pytest
 import typer
 import yaml
 
-from agent.calls.line import Line, load_lines
+from agent.calls.line import Line
+from agent.calls.line_source import load_lines
 from agent.cli.main import app
 from agent.settings import Settings
 
