@@ -16,6 +16,7 @@ from agent.store.tables import (
     CallRow,
     LineVersionRow,
     RecordingRow,
+    StillRow,
     ToolInvocationRow,
     UtteranceRow,
 )
@@ -23,7 +24,7 @@ from agent.store.unit_of_work import reading
 
 LONGEST_PAGE = 200
 
-Row = TypeVar("Row", CallEventRow, UtteranceRow, ToolInvocationRow, RecordingRow)
+Row = TypeVar("Row", CallEventRow, UtteranceRow, ToolInvocationRow, RecordingRow, StillRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class CallRecord:
     utterances: Sequence[UtteranceRow]
     tools: Sequence[ToolInvocationRow]
     recordings: Sequence[RecordingRow]
+    stills: Sequence[StillRow]
 
 
 class CallRepository:
@@ -75,6 +77,7 @@ class CallRepository:
                 utterances=await _of_call(db, UtteranceRow, call_id),
                 tools=await _of_call(db, ToolInvocationRow, call_id),
                 recordings=await _of_call(db, RecordingRow, call_id),
+                stills=await _of_call(db, StillRow, call_id),
             )
 
 

@@ -21,6 +21,7 @@ from agent.store.tables import (
     CallRow,
     LineVersionRow,
     RecordingRow,
+    StillRow,
     Table,
     ToolInvocationRow,
     UtteranceRow,
@@ -180,6 +181,10 @@ async def _recording(writer: _Writer, event: SpooledEvent, payload: Mapping[str,
     await writer.keep(RecordingRow, [_place(event) | dict(payload)], ("call_id", "seq"))
 
 
+async def _still(writer: _Writer, event: SpooledEvent, payload: Mapping[str, Any]) -> None:
+    await writer.keep(StillRow, [_place(event) | dict(payload)], ("call_id", "seq"))
+
+
 async def _tool_intent(writer: _Writer, event: SpooledEvent, payload: Mapping[str, Any]) -> None:
     row = {
         "call_id": event.call_id,
@@ -223,6 +228,7 @@ _PROJECTIONS = {
     "call_state": _state,
     "utterance": _utterance,
     "recording": _recording,
+    "still": _still,
     "tool_intent": _tool_intent,
     "tool_result": _tool_result,
 }

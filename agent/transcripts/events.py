@@ -131,6 +131,17 @@ class Recording(TypedDict):
     duration_ms: int
 
 
+class Still(TypedDict):
+    """A picture of the caller's camera that was shown to the model; `path` is a JPEG file."""
+
+    path: str
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    at_ms: int
+
+
 class ModelLink(TypedDict):
     """The connection to the model server changed."""
 
@@ -161,6 +172,7 @@ KINDS = MappingProxyType(
         "hang_up": HangUp,
         "transfer": Transfer,
         "recording": Recording,
+        "still": Still,
         "model_link": ModelLink,
         "fault": Fault,
     }

@@ -23,6 +23,14 @@ from agent.store.spool import Spool, SpooledEvent, SpoolError
 pytestmark = pytest.mark.integration
 
 AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+STILL = {
+    "path": "a.jpg",
+    "sha256": "1",
+    "bytes": 9000,
+    "width": 640,
+    "height": 480,
+    "at_ms": 1200,
+}
 
 
 def event(seq: int, kind: str, payload: dict[str, Any], call_id: str = "c1") -> SpooledEvent:
@@ -99,20 +107,22 @@ async def test_events_become_a_call_with_its_parts_in_order(spool: Spool, databa
             },
         ),
         event(6, "recording", {"path": "a.wav", "sha256": "0", "bytes": 44, "duration_ms": 900}),
-        state(7, "ended", "caller_hung_up"),
+        event(7, "still", STILL),
+        state(8, "ended", "caller_hung_up"),
     )
     call = record.call
     assert (call.business, call.state, call.end_reason) == ("Shop", "ended", "caller_hung_up")
     assert (call.started_at, call.answered_at, call.ended_at) == (AT, AT, AT)
     assert record.line is not None
     assert record.line.snapshot == {"business": "Shop"}
-    assert [each.seq for each in record.events] == list(range(8))
+    assert [each.seq for each in record.events] == list(range(9))
     assert [(each.role, each.pii_text, each.pii_heard) for each in record.utterances] == [
         ("caller", "hi", None),
         ("agent", "hello there", "hello"),
     ]
     assert [(each.status, each.duration_ms) for each in record.tools] == [("ok", 12)]
     assert [each.path for each in record.recordings] == ["a.wav"]
+    assert [(each.path, each.at_ms) for each in record.stills] == [("a.jpg", 1200)]
     assert spool.counts() == (0, 0)
 
 

@@ -95,7 +95,9 @@ def record(
             )
         )
     connected = event("call_state", 0, state="connected")
-    return CallRecord(call, None, [connected, *(events or [])], utterances, tools or [], recordings)
+    return CallRecord(
+        call, None, [connected, *(events or [])], utterances, tools or [], recordings, []
+    )
 
 
 def write_recording(path: Path, seconds: float = 20.0, *, agent_speaks: bool = True) -> Path:
