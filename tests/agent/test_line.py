@@ -67,6 +67,9 @@ def test_the_demonstration_has_two_lines_that_differ():
     first, second = load_lines(DEMO_LINES)
     assert (first.number, second.number) == ("+15550100", "+15550101")
     assert not set(first.facts) & set(second.facts)
+    alike = {key for key in Line.model_fields if getattr(first, key) == getattr(second, key)}
+    assert alike == {"carrier", "recording", "voice", "instructions_override"}
+    assert first.after_hours == "answer"  # the demonstration works at any hour
     assert "- Sunday: closed" in first.instructions()
 
 

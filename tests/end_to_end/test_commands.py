@@ -49,7 +49,10 @@ def test_a_call_with_a_recording_of_ones_own(
     parrot: str, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     out = tmp_path / "heard.wav"
+    lines = tmp_path / "lines.yaml"
+    lines.write_text(LINES.read_text().replace("after_hours: say", "after_hours: answer"))
     options = ("--model-url", parrot, "--data-dir", tmp_path / "data", "--out", out)
+    options += ("--lines", lines)
     done = vita("call", "--wav", QUESTION, "--line", "+15550101", *options, env=environment)
     assert done.code == 0, done.err
     assert "Ridgeway Bikes" in done.out
