@@ -22,8 +22,9 @@ class IncomingCall:
     Attributes:
         carrier: Name of the carrier, such as `twilio`; `web` for a call page.
         carrier_call_id: The carrier's own id of the call.
-        to_number: Dialled number, E.164, or `web:NAME` for the call page of that name.
-        from_number: Caller's number, E.164, or empty when withheld.
+        to_number: Our side: the line's number, E.164, or `web:NAME` for the call page of that name.
+            An outbound call is placed from it.
+        from_number: The other side's number, E.164, or empty when withheld.
         direction: Who called whom.
     """
 
@@ -133,6 +134,8 @@ class CallDesk(Protocol):
 
         Raises:
             LineNotFoundError: No line has this number.
+            AfterHoursError: The line is closed; the sentence is for the caller.
+            CallEndedError: This carrier call has ended for good.
             CapacityError: No room for another call.
             SessionStoreError: Redis is out of reach.
         """
@@ -159,8 +162,15 @@ class CallDesk(Protocol):
         """The carrier reports that the call is over (it may be so before any media came)."""
         ...
 
-    async def next_step(self, carrier: str, carrier_call_id: str) -> NextStep:
-        """What the carrier should do now that the media stream has ended."""
+    async def next_step(self, carrier: str, carrier_call_id: str, *, dialled: str = "") -> NextStep:
+        """What the carrier should do now that the media stream has ended.
+
+        Args:
+            carrier: Name of the carrier.
+            carrier_call_id: The carrier's own id of the call.
+            dialled: Why a person that was dialled did not take the call: `busy`, `no-answer`,
+                `failed`, `canceled`; empty when nobody was dialled.
+        """
         ...
 
 

@@ -42,6 +42,20 @@ class CapacityError(VitaError):
     http_status = 503
 
 
+class AfterHoursError(VitaError):
+    """The line is closed and its calls are not answered. The sentence is what a caller is told."""
+
+    code = "after_hours"
+    http_status = 403
+
+
+class CallEndedError(VitaError):
+    """The carrier asks about a call that has ended for good."""
+
+    code = "call_ended"
+    http_status = 409
+
+
 class SessionStoreError(VitaError):
     """Redis did not answer within its budget."""
 

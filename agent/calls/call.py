@@ -1,8 +1,8 @@
 """The life of one call as a pure state machine.
 
-A call moves forward only: admitted, connected, in progress, transferring, ended. Two moves go
-back: a transfer the carrier refused returns to `in_progress`, and a call whose media stream was
-lost is resumed, by a new writer with a higher epoch.
+A call moves forward only: admitted, connected, in progress, transferring, ended. Three moves go
+back: a transfer the carrier refused returns to `in_progress`; a call whose media stream was lost is
+resumed, and a caller whom nobody took comes back, both by a new writer with a higher epoch.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Call:
         attempt: How many media streams it has had.
         reason: Why it ended; empty before.
         transfer_to: Number the caller was to be handed over to, empty when nobody asked.
+        dialled: Why the person who was dialled last did not take the call, such as `busy`.
     """
 
     state: State = "admitted"
@@ -56,6 +57,7 @@ class Call:
     attempt: int = 0
     reason: str = ""
     transfer_to: str = ""
+    dialled: str = ""
 
     @property
     def over(self) -> bool:
@@ -80,12 +82,12 @@ class Call:
         return replace(self, state="connected", epoch=epoch, attempt=self.attempt + 1, reason="")
 
     def begin(self) -> Call:
-        """The agent talks with the caller."""
-        return self._forward("in_progress")
+        """The agent talks with the caller, and has told who did not take the call."""
+        return replace(self._forward("in_progress"), dialled="")
 
     def transfer(self, target: str) -> Call:
         """The carrier is asked to connect the caller to `target`."""
-        return replace(self._forward("transferring"), transfer_to=target)
+        return replace(self._forward("transferring"), transfer_to=target, dialled="")
 
     def transfer_refused(self) -> Call:
         """The carrier did not; the agent goes on. The wish is remembered.
@@ -96,6 +98,18 @@ class Call:
         if self.state != "transferring":
             raise InvalidMoveError(f"no transfer to refuse in state {self.state}")
         return replace(self, state="in_progress")
+
+    def come_back(self, dialled: str, epoch: int) -> Call:
+        """Nobody took the caller who was handed over: the agent may take the call up again.
+
+        Raises:
+            InvalidMoveError: The caller was not handed over.
+        """
+        if self.state != "transferring" and self.reason != "transferred":
+            raise InvalidMoveError(f"nobody to come back in state {self.state}: {self.reason}")
+        return replace(
+            self, state="transferring", reason="", epoch=epoch, dialled=dialled[:LONGEST_REASON]
+        )
 
     def end(self, reason: str, *, epoch: int | None = None, transfer_to: str = "") -> Call:
         """The call is over. `transfer_to` is a hand-over that was wished for and not made."""
@@ -112,10 +126,17 @@ class Call:
         return replace(self, state=state)
 
 
-def next_step(call: Call) -> NextStep:
-    """What the carrier should do when the media stream has ended and the caller is still there."""
-    if call.resumable:
-        return NextStep("reconnect" if call.attempt < MAX_ATTEMPTS else "apologise")
-    if call.reason == "failed":
-        return NextStep("dial", call.transfer_to) if call.transfer_to else NextStep("apologise")
-    return NextStep("hang_up")
+def next_step(call: Call, *, human: str = "", dialled: str = "") -> NextStep:
+    """What the carrier should do when the media stream has ended and the caller is still there.
+
+    Args:
+        call: Where it stands.
+        human: Number of a person who may take over when the agent cannot go on; empty for none.
+        dialled: Why a person was not reached a moment ago; empty when nobody was dialled.
+    """
+    if call.resumable and call.attempt < MAX_ATTEMPTS:
+        return NextStep("reconnect")
+    if not call.resumable and call.reason != "failed":
+        return NextStep("hang_up")
+    human = call.transfer_to or human
+    return NextStep("dial", human) if human and not dialled else NextStep("apologise")

@@ -77,3 +77,5 @@ class CallContext:
     intents: CallIntents
     recording_path: Path | None
     """Where the stereo recording goes; None when the line does not record."""
+    dialled: str = ""
+    """Why the person dialled a moment ago did not take the caller, such as `busy`; else empty."""

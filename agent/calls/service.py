@@ -11,12 +11,13 @@ from typing import Protocol
 from agent.api import Admission, CallControl, CallOutcome, IncomingCall, MediaLeg, NextStep
 from agent.calls import call as calls
 from agent.calls.context import CallContext, Journal
+from agent.calls.line import Line
 from agent.calls.line_source import LineSource
 from agent.calls.live_call import LiveCall
 from agent.calls.serving import CallRunner, Serving
 from agent.calls.slots import CallSlots
 from agent.clock import Clock
-from agent.errors import SessionStoreError, VitaError
+from agent.errors import AfterHoursError, CallEndedError, SessionStoreError, VitaError
 from agent.log import bound_call, get_logger
 from agent.session.lease import Leases
 from agent.session.session import CallSession, Sessions
@@ -26,6 +27,9 @@ from agent.tools.runner import CallToolBox
 from agent.tools.tool import ToolContext
 
 log = get_logger(__name__)
+
+AFTER_HOURS = "after_hours"
+"""How a call ends that came when the line was closed."""
 
 SETTLE_S = 1.0
 SETTLE_STEP_S = 0.05
@@ -62,6 +66,8 @@ class FrontDesk:
 
         Raises:
             LineNotFoundError: No line has this number.
+            AfterHoursError: The line is closed; the sentence is for the caller.
+            CallEndedError: This carrier call has ended for good.
             CapacityError: No room for another call.
             SessionStoreError: Redis is out of reach.
             SpoolError: The local disk takes no record of the call.
@@ -69,6 +75,12 @@ class FrontDesk:
         line = self.lines.find(call.to_number)
         call_id = calls.call_id_for(call.carrier, call.carrier_call_id)
         known = await self.sessions.load(call_id)
+        if known is None and call.direction == "inbound" and self._turns_away(line):
+            await self._turn_away(call, line)
+        if known is not None and not known.call.resumable:
+            if known.call.reason == AFTER_HOURS:
+                raise AfterHoursError(known.line.after_hours_text)
+            raise CallEndedError("The call has ended.")
         self.slots.promise(call_id)
         try:
             if known is None:
@@ -123,18 +135,49 @@ class FrontDesk:
             except VitaError as error:
                 log.warning("end_not_recorded", reason=str(error))
 
-    async def next_step(self, carrier: str, carrier_call_id: str) -> NextStep:
-        """What the carrier should do now that the media stream has ended."""
+    async def next_step(self, carrier: str, carrier_call_id: str, *, dialled: str = "") -> NextStep:
+        """What the carrier should do now that the media stream, or a dialled person, is gone."""
         call_id = calls.call_id_for(carrier, carrier_call_id)
         with bound_call(call_id):
             try:
                 session = await self._settled(call_id)
+                if session is None:
+                    return NextStep("hang_up")
+                call = await self._come_back(session, dialled) if dialled else session.call
             except SessionStoreError as error:
                 log.warning("next_step_unknown", reason=str(error))
                 return NextStep("apologise")
-            step = calls.next_step(session.call) if session else NextStep("hang_up")
+            human = session.line.transfer_target
+            step = calls.next_step(call, human=human, dialled=dialled)
             log.info("next_step", step=step.kind)
             return step
+
+    async def _come_back(self, session: CallSession, dialled: str) -> calls.Call:
+        """Note that nobody took the caller; a call that was not handed over stays as it is."""
+        epoch = await self.leases.next_epoch(session.call_id)
+        live = LiveCall(session, self.journals(session.call_id, epoch), self.sessions)
+        live.journal.record("transfer_failed", {"status": dialled})
+        with suppress(calls.InvalidMoveError):
+            await live.move(session.call.come_back(dialled, epoch))
+        return live.call
+
+    def _turns_away(self, line: Line) -> bool:
+        closed = line.hours is not None and not line.hours.is_open(self.clock.now())
+        return closed and line.after_hours == "say"
+
+    async def _turn_away(self, call: IncomingCall, line: Line) -> None:
+        """Log a call that comes when the line is closed, as ended.
+
+        Raises:
+            AfterHoursError: Always.
+        """
+        session = CallSession(call, line, calls.Call())
+        epoch = await self.leases.next_epoch(session.call_id)
+        session = session.at(calls.Call(epoch=epoch))
+        self._record_admission(session)
+        live = LiveCall(session, self.journals(session.call_id, epoch + 1), self.sessions)
+        await live.move(session.call.end(AFTER_HOURS, epoch=epoch + 1), durable=True)
+        raise AfterHoursError(line.after_hours_text)
 
     async def _serve(self, call_id: str, leg: MediaLeg, control: CallControl) -> CallOutcome:
         session = await self.sessions.load(call_id)
@@ -222,6 +265,7 @@ class FrontDesk:
             tools=tools,
             intents=live.intents,
             recording_path=self._recording_path(session) if line.recording else None,
+            dialled=session.call.dialled,
         )
 
     def _recording_path(self, session: CallSession) -> Path:

@@ -64,9 +64,9 @@ class Door:
         """The carrier reports that the call is over."""
         await self._desk.ended(carrier, carrier_call_id, reason)
 
-    async def next_step(self, carrier: str, carrier_call_id: str) -> NextStep:
+    async def next_step(self, carrier: str, carrier_call_id: str, *, dialled: str = "") -> NextStep:
         """What the carrier should do now that the media stream has ended."""
-        return await self._desk.next_step(carrier, carrier_call_id)
+        return await self._desk.next_step(carrier, carrier_call_id, dialled=dialled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ class CallLimits:
         silent_leg_s: A leg that delivers nothing for so long is taken as gone.
         goodbye: Said when the line's longest call is over.
         not_transferred: Said when the carrier could not transfer the call.
+        nobody_there: Said to a caller who comes back because the person dialled did not answer.
     """
 
     farewell_s: float = 10.0
@@ -26,3 +27,4 @@ class CallLimits:
     silent_leg_s: float = 60.0
     goodbye: str = "I am afraid our time is up. Thank you for calling. Goodbye."
     not_transferred: str = "I am sorry, I could not connect you."
+    nobody_there: str = "I am sorry, nobody can take your call right now. How else can I help you?"

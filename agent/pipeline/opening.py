@@ -1,17 +1,24 @@
-"""The first words of a call: disclosure, recording announcement, greeting."""
+"""The first words of a call, and of each time the agent takes it up again."""
 
 from __future__ import annotations
 
-from agent.calls.line import Line
+from agent.calls.context import CallContext
 from agent.pipeline.announcer import Announcer
 from agent.pipeline.limits import CallLimits
 from agent.pipeline.observer import CallObserver
 
 
 async def open_call(
-    line: Line, announcer: Announcer, observer: CallObserver, limits: CallLimits
+    context: CallContext, announcer: Announcer, observer: CallObserver, limits: CallLimits
 ) -> None:
-    """Say what has to be said before anything else, which nobody can interrupt, then greet."""
+    """Say what has to be said before anything else, which nobody can interrupt, then greet.
+
+    A caller who comes back because nobody took the call knows all that and is told so instead.
+    """
+    if context.dialled:
+        await announcer.say(limits.nobody_there)
+        return
+    line = context.line
     if line.disclosure:
         heard = await announcer.announce(line.disclosure, limits.disclosure_s)
         observer.disclosed("assistant", line.disclosure, heard=heard)

@@ -129,13 +129,12 @@ class _Call:
 
     def _work(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Everything that runs during a call, by name; the pipeline is the first."""
-        line = self._context.line
         return {
             "pipeline": self._host_pipeline(),
             "ear": self._listen(),
             "mouth": self._pipeline.mouth.run(),
             "model": self._pipeline.model.run(),
-            "opening": open_call(line, self._announcer, self._observer, self._limits),
+            "opening": open_call(self._context, self._announcer, self._observer, self._limits),
             "intents": self._ending.follow_intents(),
             "duration": self._ending.watch_duration(),
         }

@@ -85,6 +85,7 @@ def _fields(session: CallSession) -> dict[str, str | int]:
         "attempt": call.attempt,
         "reason": call.reason,
         "transfer_to": call.transfer_to,
+        "dialled": call.dialled,
     }
 
 
@@ -106,5 +107,6 @@ def _session(fields: dict[str, str]) -> CallSession | None:
             attempt=int(fields["attempt"]),
             reason=fields["reason"],
             transfer_to=fields["transfer_to"],
+            dialled=fields.get("dialled", ""),
         ),
     )

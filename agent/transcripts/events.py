@@ -122,6 +122,12 @@ class Transfer(TypedDict):
     reason: str
 
 
+class TransferFailed(TypedDict):
+    """Nobody took the caller: `busy`, `no-answer`, `failed` or `canceled`."""
+
+    status: str
+
+
 class Recording(TypedDict):
     """A recording was closed."""
 
@@ -171,6 +177,7 @@ KINDS = MappingProxyType(
         "disclosure": Disclosure,
         "hang_up": HangUp,
         "transfer": Transfer,
+        "transfer_failed": TransferFailed,
         "recording": Recording,
         "still": Still,
         "model_link": ModelLink,

@@ -15,17 +15,14 @@ TOKEN_PARAMETER = "token"  # noqa: S105 - the name of a field, not a secret
 NOT_IN_SERVICE = "The number you have called is not in service. Goodbye."
 ALL_BUSY = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
 SORRY = "Sorry, we have a technical problem. Please call again in a few minutes. Goodbye."
-NOBODY_THERE = "Sorry, nobody could take your call."
 
 RING_TIME_S = 25
 """How long a human's phone rings before the caller comes back to the agent."""
 
 
-def connect_agent(config: TwilioConfig, token: str, first_say: str = "") -> str:
+def connect_agent(config: TwilioConfig, token: str) -> str:
     """Open a media stream to the agent; whatever ends it, Twilio asks our resume URL."""
     answer = VoiceResponse()
-    if first_say:
-        answer.say(first_say)
     connect = Connect(action=config.url(AFTER_PATH), method="POST")
     connect.stream(url=config.media_url).parameter(name=TOKEN_PARAMETER, value=token)
     answer.append(connect)

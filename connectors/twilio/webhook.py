@@ -10,7 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agent.api import CallDesk, IncomingCall
-from agent.errors import CapacityError, LineNotFoundError, VitaError
+from agent.errors import (
+    AfterHoursError,
+    CallEndedError,
+    CapacityError,
+    LineNotFoundError,
+    VitaError,
+)
 from agent.log import get_logger
 from connectors.twilio import answers
 from connectors.twilio.config import TwilioConfig
@@ -69,8 +75,7 @@ class Webhooks:
             if dialled in ("completed", "answered"):
                 return _twiml(answers.hang_up())
             log.info("transfer_failed", status=dialled)
-            return _twiml(await self._admit(_incoming(fields), answers.NOBODY_THERE))
-        return _twiml(await self._next_step(_incoming(fields)))
+        return _twiml(await self._next_step(_incoming(fields), dialled or ""))
 
     async def status(self, request: Request) -> Response:
         """The carrier reports on a call; only its end matters to the desk."""
@@ -89,25 +94,31 @@ class Webhooks:
             return Response(status_code=503)
         return Response(status_code=204)
 
-    async def _admit(self, call: IncomingCall, first_say: str = "") -> str:
+    async def _admit(self, call: IncomingCall) -> str:
         try:
             async with asyncio.timeout(self._config.webhook_timeout_s):
                 admission = await self._desk.admit(call)
         except LineNotFoundError:
             log.warning("unknown_line", pii_to_number=call.to_number)
             return answers.say_and_hang_up(answers.NOT_IN_SERVICE)
+        except AfterHoursError as error:
+            log.info("after_hours")
+            return answers.say_and_hang_up(str(error))
+        except CallEndedError:
+            log.info("already_ended")
+            return answers.hang_up()
         except CapacityError:
             log.warning("at_capacity")
             return answers.say_and_hang_up(answers.ALL_BUSY)
         except (VitaError, TimeoutError) as error:
             log.warning("call_not_admitted", reason=_reason(error))
             return answers.say_and_hang_up(answers.SORRY)
-        return answers.connect_agent(self._config, admission.token, first_say)
+        return answers.connect_agent(self._config, admission.token)
 
-    async def _next_step(self, call: IncomingCall) -> str:
+    async def _next_step(self, call: IncomingCall, dialled: str = "") -> str:
         try:
             async with asyncio.timeout(self._config.webhook_timeout_s):
-                step = await self._desk.next_step(CARRIER, call.carrier_call_id)
+                step = await self._desk.next_step(CARRIER, call.carrier_call_id, dialled=dialled)
         except (VitaError, TimeoutError) as error:
             log.warning("no_next_step", reason=_reason(error))
             return answers.say_and_hang_up(answers.SORRY)
@@ -157,14 +168,17 @@ async def _body(request: Request) -> bytes:
 
 
 def _incoming(fields: dict[str, str]) -> IncomingCall:
-    caller = fields.get("From", "")
-    known = _E164.fullmatch(caller) is not None and caller not in _WITHHELD
+    """Twilio names who dialled and who was; we name our side and the other."""
+    inbound = fields.get("Direction", "inbound") == "inbound"
+    dialling, dialled = fields.get("From", ""), fields.get("To", "")
+    line, other = (dialled, dialling) if inbound else (dialling, dialled)
+    known = _E164.fullmatch(other) is not None and other not in _WITHHELD
     return IncomingCall(
         carrier=CARRIER,
         carrier_call_id=fields["CallSid"],
-        to_number=fields.get("To", ""),
-        from_number=caller if known else "",
-        direction="inbound" if fields.get("Direction", "inbound") == "inbound" else "outbound",
+        to_number=line,
+        from_number=other if known else "",
+        direction="inbound" if inbound else "outbound",
     )
 
 

@@ -54,6 +54,29 @@ def test_a_lost_stream_is_taken_up_by_a_later_writer(reason: str):
     assert (again.state, again.attempt, again.reason) == ("connected", 2, "")
 
 
+def test_a_caller_whom_nobody_took_comes_back_to_the_agent():
+    handed_over = talking().transfer("+15550199").end("transferred")
+    back = handed_over.come_back("busy", epoch=3)
+    assert (back.state, back.dialled) == ("transferring", "busy")
+    assert next_step(back, dialled="busy") == NextStep("reconnect")
+    again = back.connect(4)
+    assert (again.attempt, again.dialled) == (2, "busy")
+    assert again.begin().dialled == "", "it is told once"
+    assert next_step(again.begin().transfer("+1555019").end("transferred")).kind == "hang_up"
+
+
+def test_a_caller_who_was_not_handed_over_does_not_come_back():
+    for call in (talking(), talking().end("agent_ended"), talking().end("failed")):
+        with pytest.raises(InvalidMoveError):
+            call.come_back("busy", epoch=3)
+
+
+def test_a_failed_call_goes_to_a_person_once():
+    failed = talking().end("failed")
+    assert next_step(failed, human="+15550199") == NextStep("dial", "+15550199")
+    assert next_step(failed, human="+15550199", dialled="no-answer") == NextStep("apologise")
+
+
 def test_a_carrier_may_end_a_call_that_never_connected():
     ended = Call(epoch=1).end("no-answer", epoch=4)
     assert (ended.over, ended.epoch) == (True, 4)

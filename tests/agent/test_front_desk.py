@@ -6,14 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from agent.api import CallControl, CallOutcome, IncomingCall, LegEvent, MediaLeg, NextStep
 from agent.audio import TELEPHONE
 from agent.bootstrap import Application, build
+from agent.calls.call import call_id_for
 from agent.calls.context import CallContext
 from agent.calls.repository import CallRecord
 from agent.demo import DEMO_LINES
 from agent.errors import (
+    AfterHoursError,
+    CallEndedError,
     CapacityError,
     CarrierError,
     ConfigurationError,
@@ -25,6 +29,7 @@ from agent.session.embedded import EmbeddedValkey
 from agent.session.lease import Leases
 from agent.session.store import SessionStore
 from agent.settings import load_settings
+from tests.agent.conftest import ManualClock
 
 pytestmark = pytest.mark.integration
 
@@ -132,6 +137,84 @@ def states(record: CallRecord) -> list[str]:
     return [event.payload["state"] for event in record.events if event.kind == "call_state"]
 
 
+def closed_lines(tmp_path: Path) -> Path:
+    """The demonstration's lines, the first of them open one minute a week."""
+    document = yaml.safe_load(DEMO_LINES.read_text())
+    document["lines"][0] |= {
+        "hours": {"time_zone": "UTC", "open": {"mon": "0:00-0:01"}, "closed_on": []},
+        "after_hours": "say",
+        "after_hours_text": "We open on Monday.",
+    }
+    path = tmp_path / "lines.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+async def test_a_call_when_the_line_is_closed_is_told_so_and_logged_and_takes_no_place(
+    redis_url: str, tmp_path: Path, runner: Runner, call: IncomingCall, clock: ManualClock
+):
+    settings = load_settings(
+        profile="test", data_dir=tmp_path, redis_url=redis_url, lines_file=closed_lines(tmp_path)
+    )
+    clock.advance(24 * 3600)
+    async with build(settings, runner=runner, clock=clock) as app:
+        for _ in range(2):  # the carrier may ask again
+            with pytest.raises(AfterHoursError, match="We open on Monday"):
+                await app.desk.admit(call)
+        assert app.desk.slots.in_use == 0
+        await app.desk.ended(call.carrier, call.carrier_call_id, "completed")
+        record = await logged(app, call_id_for(call.carrier, call.carrier_call_id))
+    assert (record.call.state, record.call.end_reason) == ("ended", "after_hours")
+    assert [event.kind for event in record.events].count("call_admitted") == 1
+
+
+async def test_an_outbound_call_is_not_turned_away(
+    redis_url: str, tmp_path: Path, runner: Runner, call: IncomingCall, clock: ManualClock
+):
+    settings = load_settings(
+        profile="test", data_dir=tmp_path, redis_url=redis_url, lines_file=closed_lines(tmp_path)
+    )
+    clock.advance(24 * 3600)
+    async with build(settings, runner=runner, clock=clock) as app:
+        assert await app.desk.admit(replace(call, direction="outbound"))
+
+
+async def test_a_caller_whom_nobody_took_is_served_again_and_the_agent_knows(
+    app: Application, runner: Runner, call: IncomingCall
+):
+    seen: list[CallContext] = []
+
+    async def hand_over(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        seen.append(context)
+        if len(seen) == 1:
+            await control.transfer("+15550199")
+            return "transferred"
+        return "agent_ended"
+
+    runner.talk = hand_over
+    call_id = await open_call(app, call)
+    await app.desk.serve(call_id, Leg(), Control())
+    about = (call.carrier, call.carrier_call_id)
+    assert await app.desk.next_step(*about) == NextStep("hang_up"), "unless told otherwise"
+    assert await app.desk.next_step(*about, dialled="no-answer") == NextStep("reconnect")
+    assert await app.desk.next_step(*about, dialled="no-answer") == NextStep("reconnect")
+    await app.desk.serve(await open_call(app, call), Leg(), Control())
+    assert [context.dialled for context in seen] == ["", "no-answer"]
+    record = await logged(app, call_id)
+    assert (record.call.state, record.call.end_reason) == ("ended", "agent_ended")
+    assert "transfer_failed" in [event.kind for event in record.events]
+
+
+async def test_a_call_that_has_ended_for_good_is_not_admitted_again(
+    app: Application, call: IncomingCall
+):
+    call_id = await open_call(app, call)
+    await app.desk.serve(call_id, Leg(), Control())
+    with pytest.raises(CallEndedError):
+        await app.desk.admit(call)
+    assert app.desk.slots.in_use == 0
+
+
 async def test_a_call_from_admission_to_the_log(app: Application, call: IncomingCall):
     call_id = await open_call(app, call)
     control = Control()
@@ -215,7 +298,9 @@ async def test_a_crash_fails_one_call_and_frees_its_slot(
     assert app.desk.slots.in_use == 0
     assert not await app.desk.leases.is_held(call_id)
     assert (await logged(app, call_id)).call.end_reason == "failed"
-    assert await app.desk.next_step("twilio", call.carrier_call_id) == NextStep("apologise")
+    about = ("twilio", call.carrier_call_id)
+    assert await app.desk.next_step(*about) == NextStep("dial", "+15550199")
+    assert await app.desk.next_step(*about, dialled="busy") == NextStep("apologise")
 
 
 async def test_a_stopped_worker_leaves_the_call_to_be_taken_up(

@@ -74,6 +74,7 @@ class EchoDesk:
     steps: list[NextStep] = field(default_factory=list)
     admitted: list[IncomingCall] = field(default_factory=list)
     endings: list[tuple[str, str]] = field(default_factory=list)
+    dialled: list[str] = field(default_factory=list)
     outcomes: list[CallOutcome] = field(default_factory=list)
     events: list[LegEvent] = field(default_factory=list)
     _tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -103,7 +104,10 @@ class EchoDesk:
     async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
         self.endings.append((carrier_call_id, reason))
 
-    async def next_step(self, carrier: str, carrier_call_id: str) -> NextStep:
+    async def next_step(self, carrier: str, carrier_call_id: str, *, dialled: str = "") -> NextStep:
+        if dialled:
+            self.dialled.append(dialled)
+            return NextStep("reconnect")
         return self.steps.pop(0) if self.steps else NextStep("hang_up")
 
     @property

@@ -112,6 +112,7 @@ async def test_a_failed_transfer_brings_the_caller_back_to_the_agent() -> None:
         await call.wait_ended(30)
     assert agent.desk.marks == ["greeted", "greeted"]
     assert len(agent.desk.admitted) == 2
+    assert agent.desk.dialled == ["busy"]
     assert not call.gave_up
 
 

@@ -14,7 +14,14 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from agent.api import Admission, IncomingCall, NextStep
-from agent.errors import PortInUseError, SessionStoreError
+from agent.errors import (
+    AfterHoursError,
+    CallEndedError,
+    CapacityError,
+    PortInUseError,
+    SessionStoreError,
+    VitaError,
+)
 from connectors.app import build_app
 from connectors.server import AppServer, listen
 from connectors.twilio.config import TwilioConfig
@@ -94,11 +101,34 @@ async def test_a_withheld_number_is_no_number() -> None:
     assert [call.from_number for call in desk.admitted] == [""] * 5
 
 
-async def test_an_outbound_call_is_told_apart() -> None:
+async def test_an_outbound_call_is_told_apart_and_our_side_is_the_line() -> None:
     desk = EchoDesk()
     async with door(desk) as at:
-        await at.post("/twilio/voice", Direction="outbound-api")
-    assert desk.admitted[0].direction == "outbound"
+        await at.post("/twilio/voice", Direction="outbound-api", From=LINE, To="+15550123")
+    (call,) = desk.admitted
+    assert call.direction == "outbound"
+    assert (call.to_number, call.from_number) == (LINE, "+15550123")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (AfterHoursError("We open at nine."), "We open at nine."),
+        (CallEndedError("over"), None),
+        (CapacityError("full"), "All our lines are busy"),
+    ],
+)
+async def test_a_call_that_is_not_admitted_hears_why(error: VitaError, said: str | None) -> None:
+    class Closed(EchoDesk):
+        @override
+        async def admit(self, call: IncomingCall) -> Admission:
+            raise error
+
+    async with door(Closed()) as at:
+        *say, hang_up = verbs(await at.post("/twilio/voice"))
+    assert hang_up.tag == "Hangup"
+    assert [verb.tag for verb in say] == (["Say"] if said else [])
+    assert all((said or "") in (verb.text or "") for verb in say)
 
 
 @pytest.mark.parametrize("path", ["/twilio/voice", "/twilio/after", "/twilio/status"])
@@ -148,7 +178,7 @@ class BrokenDesk(EchoDesk):
         raise SessionStoreError("Redis is out of reach")
 
     @override
-    async def next_step(self, carrier: str, carrier_call_id: str) -> NextStep:
+    async def next_step(self, carrier: str, carrier_call_id: str, *, dialled: str = "") -> NextStep:
         raise SessionStoreError("Redis is out of reach")
 
     @override
@@ -163,7 +193,7 @@ class StuckDesk(EchoDesk):
         raise AssertionError
 
     @override
-    async def next_step(self, carrier: str, carrier_call_id: str) -> NextStep:
+    async def next_step(self, carrier: str, carrier_call_id: str, *, dialled: str = "") -> NextStep:
         await asyncio.sleep(60)
         raise AssertionError
 

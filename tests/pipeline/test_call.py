@@ -11,6 +11,7 @@ import wave
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -396,6 +397,14 @@ async def test_a_refused_transfer_is_told_and_the_call_goes_on() -> None:
         phone.speak(100)
         await phone.until_heard(REPLY, 800)
     assert running.result() == "caller_hung_up"
+
+
+async def test_a_caller_who_comes_back_is_told_that_nobody_was_there() -> None:
+    about, journal, _ = context(disclosure="You talk to a machine.")
+    about = replace(about, dialled="busy")
+    async with realtime_server(Script()) as (url, _), call(url, Phone(), about):
+        (said,) = await journal.until("utterance")
+    assert "nobody can take your call" in said["pii_heard"]
 
 
 async def test_the_longest_call_ends_with_a_goodbye() -> None:
