@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from agent.audio import AudioFormat
 
@@ -66,7 +66,14 @@ class DigitPressed:
     digit: str
 
 
-LegEvent = MediaFrame | MarkPlayed | DigitPressed
+@dataclass(frozen=True, slots=True)
+class TextTyped:
+    """The caller wrote instead of speaking."""
+
+    text: str
+
+
+LegEvent = MediaFrame | MarkPlayed | DigitPressed | TextTyped
 
 
 class MediaLeg(Protocol):
@@ -101,6 +108,50 @@ class MediaLeg(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What one side says, as far as it is known.
+
+    Attributes:
+        speaker: Who speaks.
+        turn: Id of the turn; a later caption of the same turn replaces an earlier one.
+        text: All words of the turn so far; empty for a sound without words.
+        final: Nothing of the turn will change any more.
+    """
+
+    speaker: Literal["caller", "agent"]
+    turn: str
+    text: str
+    final: bool
+
+
+@runtime_checkable
+class CaptionedLeg(Protocol):
+    """A media leg that can also show what is said."""
+
+    def show_caption(self, caption: Caption) -> None:
+        """Show it as soon as may be. Never waits and never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A picture of the caller's camera: a JPEG file, `width` by `height` pixels."""
+
+    jpeg: bytes
+    width: int
+    height: int
+
+
+@runtime_checkable
+class CameraLeg(Protocol):
+    """A media leg whose caller may show something to a camera."""
+
+    async def still(self, age_s: float) -> Still | None:
+        """The picture of `age_s` seconds ago, as near as may be; None while the camera is off."""
+        ...
+
+
 class CallControl(Protocol):
     """What can be done to the carrier's side of one call."""
 
@@ -124,8 +175,33 @@ class CallControl(Protocol):
 CallOutcome = Literal["caller_hung_up", "agent_ended", "transferred", "failed"]
 
 
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What a caller is told of a line before calling.
+
+    Attributes:
+        business: Name of the business.
+        disclosure: What the caller must know beforehand; may be empty.
+        recorded: Whether the call will be recorded.
+        video: Whether the caller may show something to the camera.
+    """
+
+    business: str
+    disclosure: str
+    recorded: bool
+    video: bool
+
+
 class CallDesk(Protocol):
     """The agent's front desk. One per process."""
+
+    def entrance(self, to_number: str) -> Entrance:
+        """What to tell a caller of the line with this number, or this call page, `web:NAME`.
+
+        Raises:
+            LineNotFoundError: No line has it.
+        """
+        ...
 
     async def admit(self, call: IncomingCall) -> Admission:
         """Accept a call: line looked up, capacity checked, call logged, token issued.

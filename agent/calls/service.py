@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from agent.api import Admission, CallControl, CallOutcome, IncomingCall, MediaLeg, NextStep
+from agent.api import (
+    Admission,
+    CallControl,
+    CallOutcome,
+    Entrance,
+    IncomingCall,
+    MediaLeg,
+    NextStep,
+)
 from agent.calls import call as calls
 from agent.calls.context import CallContext, Journal
 from agent.calls.line import Line
@@ -60,6 +68,15 @@ class FrontDesk:
     data_dir: Path
     token_ttl_s: float
     _served: dict[str, Serving] = field(default_factory=dict, init=False)
+
+    def entrance(self, to_number: str) -> Entrance:
+        """What to tell a caller of a line before the call.
+
+        Raises:
+            LineNotFoundError: No line has this number or call page.
+        """
+        line = self.lines.find(to_number)
+        return Entrance(line.business, line.disclosure, line.recording, line.video)
 
     async def admit(self, call: IncomingCall) -> Admission:
         """Accept a call; the same carrier call again gets a fresh token for the same `call_id`.

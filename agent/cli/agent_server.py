@@ -17,6 +17,7 @@ from agent.api import (
     CallControl,
     CallDesk,
     CallOutcome,
+    Entrance,
     IncomingCall,
     MediaLeg,
     NextStep,
@@ -39,6 +40,10 @@ class Door:
     def __init__(self, desk: CallDesk) -> None:
         self._desk = desk
         self.closed = False
+
+    def entrance(self, to_number: str) -> Entrance:
+        """What to tell a caller of a line before the call."""
+        return self._desk.entrance(to_number)
 
     async def admit(self, call: IncomingCall) -> Admission:
         """Accept a call.

@@ -11,6 +11,7 @@ from pipecat.processors.aggregators.dtmf_aggregator import DTMFAggregator
 from agent.api import MediaLeg
 from agent.calls.context import CallContext
 from agent.clock import Clock
+from agent.pipeline.captions import Captions
 from agent.pipeline.leg import LegInput
 from agent.pipeline.model_server import ModelServer, session_settings
 from agent.pipeline.observer import CallObserver
@@ -46,7 +47,7 @@ def build_pipeline(
         audio=audio,
         time=time,
         playback=Playback(audio),
-        observer=CallObserver(context.journal, time),
+        observer=CallObserver(context.journal, time, Captions(leg)),
         recorder=Recorder(context.recording_path, audio) if context.recording_path else None,
     )
     settings = session_settings(line.instructions(), context.tools.specs(), line.voice, audio)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from pipecat.audio.dtmf.types import KeypadEntry
-from pipecat.frames.frames import Frame, InputDTMFFrame, StartFrame
+from pipecat.frames.frames import Frame, InputDTMFFrame, StartFrame, TranscriptionFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from typing_extensions import override
 
-from agent.api import DigitPressed, LegEvent, MarkPlayed, MediaFrame, MediaLeg
+from agent.api import DigitPressed, LegEvent, MarkPlayed, MediaFrame, MediaLeg, TextTyped
 from agent.log import get_logger
 from agent.pipeline.parts import CallerAudioFrame, CallParts, MarkPlayedFrame
 
@@ -61,6 +61,9 @@ class LegInput(FrameProcessor):
             case DigitPressed(digit=digit):
                 self._parts.observer.digit(digit)
                 return InputDTMFFrame(button=KeypadEntry(digit))
+            case TextTyped(text=text):
+                self._parts.observer.typed(text)
+                return TranscriptionFrame(text=text, user_id="", timestamp="")
 
     def _audio(self, payload: bytes, timestamp_ms: int) -> CallerAudioFrame:
         audio = self._parts.audio

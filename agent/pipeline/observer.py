@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from agent.calls.context import Journal
 from agent.errors import VitaError
 from agent.log import get_logger
+from agent.pipeline.captions import Captions
 from agent.pipeline.effects import CallerSaid
 from agent.pipeline.playback import Reply
 from agent.pipeline.recorder import Recording
@@ -20,12 +21,17 @@ log = get_logger(__name__)
 class CallObserver:
     """Told by the parts of a pipeline what they did."""
 
-    def __init__(self, journal: Journal, time: CallTime) -> None:
+    def __init__(self, journal: Journal, time: CallTime, captions: Captions) -> None:
         self._journal = journal
         self._time = time
+        self._captions = captions
         self._turn_end_ms: int | None = None
         self._latency_ms: int | None = None
         self._metadata: dict[str, str] | None = None
+
+    def caller_started(self, at_ms: int) -> None:
+        """The caller began to speak `at_ms` into the call."""
+        self._captions.caller_started(at_ms)
 
     def turn_ended(self, at_ms: int) -> None:
         """The caller's turn ended `at_ms` into the call; an answer is due from here on."""
@@ -56,10 +62,12 @@ class CallObserver:
         """The model took a sound of the caller for noise."""
         at_ms = self._time.ms() if self._turn_end_ms is None else self._turn_end_ms
         self._journal.record("noise", {"at_ms": at_ms, "metadata": dict(metadata)})
+        self._captions.noise()
         self._turn_end_ms = None
 
     def caller_said(self, said: CallerSaid) -> None:
         """The words of a turn are known."""
+        self._captions.caller_said(said)
         self._journal.record(
             "utterance",
             {
@@ -70,11 +78,22 @@ class CallObserver:
             },
         )
 
+    def typed(self, text: str) -> None:
+        """The caller wrote instead of speaking."""
+        now_ms = self._time.ms()
+        self.caller_said(CallerSaid(text, now_ms, now_ms))
+
+    def reply_heard(self, replies: Iterable[Reply]) -> None:
+        """Playback of these replies has gone on."""
+        for reply in replies:
+            self._captions.reply_heard(reply, final=False)
+
     def reply_over(self, reply: Reply, *, interrupted: bool = False) -> None:
         """The caller has heard a reply to its end, or up to an interruption."""
         text = reply.book.text.strip()
         if not text and reply.first_sent_at is None:
             return
+        self._captions.reply_heard(reply, final=True)
         start_ms = self._time.ms(reply.first_sent_at)
         self._journal.record(
             "utterance",

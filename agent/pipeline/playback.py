@@ -45,6 +45,11 @@ class Playback:
         """Whether nothing is being played or waits to be."""
         return not self._replies
 
+    @property
+    def playing(self) -> list[Reply]:
+        """The replies of which the caller hears something."""
+        return [reply for reply in self._replies.values() if reply.first_sent_at is not None]
+
     def reply(self, item_id: str) -> Reply:
         """The reply of a conversation item, begun if it is new."""
         return self._replies.setdefault(item_id, Reply(item_id, ReplyLedger(self._rate)))

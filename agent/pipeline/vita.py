@@ -126,6 +126,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
             case MarkPlayedFrame(mark=name):
                 for reply in self._parts.playback.played(name, self._parts.time.now()):
                     self._parts.observer.reply_over(reply)
+                self._parts.observer.reply_heard(self._parts.playback.playing)
                 self._changed.set()
             case TranscriptionFrame(text=text):
                 await self._send_all(self._dialogue.typed(text))
@@ -318,7 +319,8 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         match effect:
             case Send(event=event):
                 await self._send_all([event])
-            case CallerStarted():
+            case CallerStarted(at_ms=at_ms):
+                observer.caller_started(at_ms)
                 if not self.protected and await self._cut_replies(cancel=False):
                     await self.broadcast_frame(InterruptionFrame)
             case CallerStopped(at_ms=at_ms):
