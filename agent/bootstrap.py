@@ -32,6 +32,7 @@ from agent.store.journal import CallJournal
 from agent.store.shipper import Shipper
 from agent.store.spool import Spool
 from agent.tasks import TaskOwner
+from agent.tools.host import ToolHost
 from agent.tools.registry import ToolRegistry
 
 DRAIN_S = 10.0
@@ -75,7 +76,7 @@ async def build(
     registry = registry or ToolRegistry.discover()
     lines: LineSource | None = None
     if settings.lines_file is not None:
-        lines = load_lines(settings.lines_file, registry.allowed)
+        lines = load_lines(settings.lines_file, registry.available)
     data_dir = _data_dir(settings)
     async with AsyncExitStack() as stack:
         store = await _session_store(settings, stack)
@@ -93,9 +94,10 @@ async def build(
 
         catalog = LineCatalog(database, clock)
         if lines is None:
-            lines = AppliedLines(catalog, data_dir / "applied-lines.json", registry.allowed)
+            lines = AppliedLines(catalog, data_dir / "applied-lines.json", registry.available)
             await lines.start()
             _ = tasks.spawn(lines.run(), name="lines")
+        tool_host = await stack.enter_async_context(ToolHost(settings.tool_secrets()))
 
         def journal(call_id: str, epoch: int) -> CallJournal:
             return CallJournal(call_id, epoch, spool=spool, live=live, clock=clock)
@@ -103,6 +105,7 @@ async def build(
         desk = FrontDesk(
             lines=lines,
             registry=registry,
+            tool_host=tool_host,
             runner=runner,
             sessions=Sessions(store),
             leases=Leases(store, clock, _worker_name()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from agent.errors import ConfigurationError
 
 Profile = Literal["production", "dev", "test"]
+
+TOOL_SECRET = "VITA_TOOL_SECRET_"  # noqa: S105 - the beginning of names of variables
 
 
 class Settings(BaseSettings):
@@ -32,6 +36,7 @@ class Settings(BaseSettings):
         twilio_api_base_url: Replaces Twilio's REST address by the carrier twin's (`dev`, `test`).
         max_calls: Calls one process serves at a time.
         token_ttl_s: Seconds within which an admitted call's media stream must open.
+        tool_secrets_dir: Folder with one file for each secret a tool may ask for.
         log_format: `console` for people, `json` for machines.
         log_level: Lowest level that is logged.
         log_pii: Show personal data in logs instead of a mark.
@@ -54,6 +59,7 @@ class Settings(BaseSettings):
     twilio_api_base_url: str | None = None
     max_calls: int = Field(default=20, ge=1)
     token_ttl_s: float = Field(default=60.0, ge=1.0, le=600.0)
+    tool_secrets_dir: Path | None = None
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_pii: bool = False
@@ -66,6 +72,27 @@ class Settings(BaseSettings):
                 "unset it, or set VITA_PROFILE to dev or test"
             )
         return self
+
+    def tool_secrets(self) -> Mapping[str, SecretStr]:
+        """Secrets for tools by name: `VITA_TOOL_SECRET_NAME`, else the file `NAME`.
+
+        Raises:
+            ConfigurationError: The folder cannot be read.
+        """
+        found: dict[str, SecretStr] = {}
+        folder = self.tool_secrets_dir
+        try:
+            for file in folder.iterdir() if folder is not None else ():
+                if file.is_file():
+                    found[file.name] = SecretStr(file.read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"The secrets in {folder} cannot be read: {error}. Set VITA_TOOL_SECRETS_DIR."
+            ) from error
+        for name, value in os.environ.items():
+            if name.startswith(TOOL_SECRET) and value:
+                found[name.removeprefix(TOOL_SECRET)] = SecretStr(value)
+        return found
 
     def sql_url(self) -> str:
         """SQLAlchemy URL of the call log, without a driver of ours when it names none."""

@@ -33,11 +33,16 @@ class ToolBox(Protocol):
         """Tool definitions in the Realtime protocol's form (`type`, `name`, `parameters`…)."""
         ...
 
+    def may_cancel(self, name: str) -> bool:
+        """Whether a run of this tool may be broken off: it changes nothing."""
+        ...
+
     async def run(self, name: str, arguments: str, tool_call_id: str) -> str:
         """Run a tool and return its answer as JSON text.
 
         Never raises: a bad name, bad arguments, a time-out or a crash become an `{"error": …}`
-        answer the model can speak about. Intent and result are journalled.
+        answer the model can speak about. Intent and result are journalled. When `run` is
+        cancelled, a tool that changes something goes on to its end all the same.
         """
         ...
 

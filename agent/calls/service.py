@@ -30,6 +30,7 @@ from agent.log import bound_call, get_logger
 from agent.session.lease import Leases
 from agent.session.session import CallSession, Sessions
 from agent.session.tokens import StreamTokens
+from agent.tools.host import ToolHost
 from agent.tools.registry import ToolRegistry
 from agent.tools.runner import CallToolBox
 from agent.tools.tool import ToolContext
@@ -67,6 +68,7 @@ class FrontDesk:
     clock: Clock
     data_dir: Path
     token_ttl_s: float
+    tool_host: ToolHost = field(default_factory=ToolHost)
     _served: dict[str, Serving] = field(default_factory=dict, init=False)
 
     def entrance(self, to_number: str) -> Entrance:
@@ -272,7 +274,13 @@ class FrontDesk:
             intents=live.intents,
             data_dir=self.data_dir,
         )
-        tools = CallToolBox(self.registry.allowed(line), tool_context, live.journal, self.clock)
+        tools = CallToolBox(
+            self.registry.available(line),
+            tool_context,
+            live.journal,
+            self.clock,
+            host=self.tool_host,
+        )
         return CallContext(
             call_id=session.call_id,
             line=line,

@@ -84,6 +84,13 @@ class ToolWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolsOvertaken:
+    """The caller went on to something else, and is answered, while these tool calls ran."""
+
+    call_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """The server reports an error, or sent something that makes no sense. The session goes on."""
 
@@ -101,5 +108,6 @@ Effect = (
     | ReplySpoken
     | ReplyEnded
     | ToolWanted
+    | ToolsOvertaken
     | Problem
 )

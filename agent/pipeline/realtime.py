@@ -27,6 +27,7 @@ from agent.pipeline.effects import (
     ReplySpoken,
     ReplyText,
     Send,
+    ToolsOvertaken,
     ToolWanted,
 )
 from agent.pipeline.history import Event, History, Item
@@ -52,11 +53,15 @@ class _Ask:
 
 @dataclass(slots=True)
 class _Response:
-    """The response in progress. `ask` is None when the server began it by itself."""
+    """The response in progress. `ask` is None when the server began it by itself.
+
+    `overtakes` are the tool calls that ran when it began, until it proves to be no noise.
+    """
 
     ask: _Ask | None
     spoken: dict[str, bool] = field(default_factory=dict)
     called_tool: bool = False
+    overtakes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,14 @@ class RealtimeDialogue:
         self._answered_tools = True
         return ([item.as_event()] if self._open else []) + self._next()
 
+    def tool_cancelled(self, call_id: str, output: str) -> list[Event]:
+        """A tool was broken off. The model is told; nobody waits for a response about it."""
+        if call_id not in self._tools:
+            return []
+        self._tools.discard(call_id)
+        item = self.history.add(Item(_new_id(), "output", output, call_id=call_id))
+        return [item.as_event()] if self._open else []
+
     def cut(self, item_id: str, heard_ms: int, heard_text: str) -> list[Event]:
         """The caller heard only the first `heard_ms` of a reply; the rest is forgotten."""
         self._cut.add(item_id)
@@ -261,7 +274,7 @@ class RealtimeDialogue:
             self._active = _Response(asked)
             return []
         self._turn = None
-        self._active = _Response(None)
+        self._active = _Response(None, overtakes=frozenset(self._tools))
         self._asks = deque(ask for ask in self._asks if ask.say)
         return []
 
@@ -280,14 +293,21 @@ class RealtimeDialogue:
         except binascii.Error:
             return [Problem("bad_audio", "an audio delta is not base64")]
         self._speak(item_id)
-        return [ReplyAudio(item_id, payload)] if payload else []
+        return [*self._overtaken(), ReplyAudio(item_id, payload)] if payload else []
 
     def _text(self, event: Event) -> list[Effect]:
         item_id, piece = _str(event, "item_id"), _str(event, "delta")
         if item_id in self._cut or not piece:
             return []
         self._speak(item_id).text += piece
-        return [ReplyText(item_id, piece)]
+        return [*self._overtaken(), ReplyText(item_id, piece)]
+
+    def _overtaken(self) -> list[Effect]:
+        """Once a response has content: which running tools the caller has left behind."""
+        if self._active is None or not self._active.overtakes:
+            return []
+        overtaken, self._active.overtakes = self._active.overtakes, frozenset()
+        return [ToolsOvertaken(overtaken)]
 
     def _speak(self, item_id: str) -> Item:
         if self._active is not None:
@@ -308,11 +328,12 @@ class RealtimeDialogue:
             return [Problem("bad_tool_call", "a tool call has no id, or one that is in use")]
         if self._active is not None:
             self._active.called_tool = True
+        overtaken = self._overtaken()
         self._tools.add(call_id)
         arguments = _str(event, "arguments") or "{}"
         item_id = _str(event, "item_id") or _new_id()
         self.history.add(Item(item_id, "call", arguments, call_id=call_id, name=name))
-        return [ToolWanted(call_id, name, arguments)]
+        return [*overtaken, ToolWanted(call_id, name, arguments)]
 
     def _response_done(self, event: Event) -> list[Effect]:
         active, self._active = self._active, None

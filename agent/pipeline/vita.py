@@ -40,6 +40,7 @@ from agent.pipeline.effects import (
     ReplySpoken,
     ReplyText,
     Send,
+    ToolsOvertaken,
     ToolWanted,
 )
 from agent.pipeline.history import Event
@@ -54,6 +55,7 @@ _TICK_S = 0.5
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 1.0
 _STABLE_S = 5.0
+_OVERTAKEN = json.dumps({"error": "not looked up: the caller went on to something else"})
 
 
 class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
@@ -75,6 +77,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         self._parts = parts
         self._audio = parts.audio
         self._tape = CallerTape(parts.audio)
+        self._tools_running: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._live = False
         self._resumed = False
         self._sending = asyncio.Lock()
@@ -328,7 +331,9 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
             case CallerSaid():
                 observer.caller_said(effect)
             case ToolWanted():
-                tools.create_task(self._run_tool(effect), name=f"tool-{effect.name}")
+                self._start_tool(effect, tools)
+            case ToolsOvertaken(call_ids=call_ids):
+                await self._drop_tools(call_ids)
             case Problem(code=code, message=message):
                 observer.fault(code or "model_error", message)
             case _:
@@ -365,6 +370,21 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         )
 
     # Tools
+
+    def _start_tool(self, call: ToolWanted, tools: asyncio.TaskGroup) -> None:
+        task = tools.create_task(self._run_tool(call), name=f"tool-{call.name}")
+        self._tools_running[call.call_id] = (call.name, task)
+        task.add_done_callback(lambda _: self._tools_running.pop(call.call_id, None))
+
+    async def _drop_tools(self, call_ids: Iterable[str]) -> None:
+        """Break off the tools that change nothing; what the others come to is told later."""
+        for call_id in call_ids:
+            name, task = self._tools_running.get(call_id, ("", None))
+            if task is None or not self._toolbox.may_cancel(name):
+                continue
+            if events := self._dialogue.tool_cancelled(call_id, _OVERTAKEN):
+                task.cancel()
+                await self._send_all(events)
 
     async def _run_tool(self, call: ToolWanted) -> None:
         done = asyncio.Event()

@@ -6,7 +6,7 @@ from agent.tools.example_shop import shop
 from agent.tools.tool import ToolContext, tool
 
 
-@tool()
+@tool(effect="idempotent")
 def book_appointment(context: ToolContext, day: str, time: str) -> dict[str, str]:
     """Book an appointment."""
     key = context.idempotency_key

@@ -6,7 +6,7 @@ from agent.errors import ToolError
 from agent.tools.tool import ToolContext, tool
 
 
-@tool()
+@tool(effect="idempotent")
 async def transfer_to_human(context: ToolContext, reason: str) -> dict[str, str]:
     """Connect the caller to a person."""
     if not context.line.transfer_target:
@@ -15,7 +15,7 @@ async def transfer_to_human(context: ToolContext, reason: str) -> dict[str, str]
     return {"status": "transferring"}
 
 
-@tool()
+@tool(effect="idempotent")
 async def end_call(context: ToolContext) -> dict[str, str]:
     """End the call."""
     context.intents.ask_hang_up("the agent said goodbye")

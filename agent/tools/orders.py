@@ -6,7 +6,7 @@ from agent.tools.example_shop import shop
 from agent.tools.tool import ToolContext, tool
 
 
-@tool()
+@tool(effect="none")
 def lookup_order(context: ToolContext, order_id: str) -> dict[str, str | bool]:
     """Find the status of an order."""
     digits = "".join(character for character in order_id if character.isalnum())

@@ -1,43 +1,66 @@
-"""Finds tools: every entry point of the group `vita_agent.tools` brings one or many."""
+"""Finds tools: every entry point of the group `vita_agent.tools` brings one or many.
+
+A plugin that cannot be loaded is noted with its reason; the others are loaded all the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
+from typing_extensions import override
+
 from agent.calls.line import Line
 from agent.errors import ConfigurationError
+from agent.log import get_logger
 from agent.tools.tool import Tool
+
+log = get_logger(__name__)
 
 GROUP = "vita_agent.tools"
 
 
+@dataclass(frozen=True, slots=True)
+class PluginFailure:
+    """A plugin that brings nothing, or not everything: `reason` is a sentence."""
+
+    plugin: str
+    module: str
+    reason: str
+
+    @override
+    def __str__(self) -> str:
+        """The plugin and its reason, as one sentence without its full stop."""
+        return f"the tool plugin {self.plugin} ({self.module}) {self.reason}"
+
+
 class ToolRegistry:
-    """All installed tools by name."""
+    """All installed tools by name.
+
+    Attributes:
+        failures: Plugins that could not be used.
+    """
 
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
+        self.failures: list[PluginFailure] = []
         self._tools: dict[str, Tool] = {}
         for each in tools:
             self.add(each)
 
     @classmethod
-    def discover(cls) -> ToolRegistry:
-        """Load every installed plugin.
+    def discover(cls, points: Iterable[EntryPoint] | None = None) -> ToolRegistry:
+        """Load every installed plugin; what went wrong is in `failures` and in the log.
 
-        Raises:
-            ConfigurationError: A plugin cannot be loaded, brings no tool, or takes a name twice.
+        Args:
+            points: The plugins; everything that is installed when absent.
         """
         registry = cls()
-        for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-            found = _tools_of(_load(point))
-            if not found:
-                raise ConfigurationError(
-                    f"The tool plugin {point.name} ({point.value}) holds no tool."
-                )
-            for each in found:
-                registry.add(each)
+        found = entry_points(group=GROUP) if points is None else points
+        for point in sorted(found, key=_order):
+            registry._load(point)
         return registry
 
     def add(self, tool: Tool) -> None:
@@ -46,39 +69,88 @@ class ToolRegistry:
         Raises:
             ConfigurationError: Another tool has its name.
         """
-        if self._tools.get(tool.name, tool) is not tool:
-            raise ConfigurationError(f"Two tools are named {tool.name}: rename one of them.")
+        if (other := self._tools.get(tool.name)) is not None and other.body is not tool.body:
+            by = f" (one of {other.source})" if other.source else ""
+            raise ConfigurationError(f"Two tools are named {tool.name}{by}: rename one of them.")
         self._tools[tool.name] = tool
+
+    def get(self, name: str) -> Tool:
+        """The tool of this name.
+
+        Raises:
+            ConfigurationError: There is none; the sentence tells which plugins failed.
+        """
+        if name not in self._tools:
+            raise ConfigurationError(f"There is no tool {name}: {self._hint()}.")
+        return self._tools[name]
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
 
     def allowed(self, line: Line) -> dict[str, Tool]:
-        """The tools a line may use, in the line's order.
+        """The tools a line names, in the line's order. For whoever changes lines.
 
         Raises:
-            ConfigurationError: The line names a tool that is not installed.
+            ConfigurationError: The line names a tool that is not there.
         """
-        missing = [name for name in line.tools if name not in self._tools]
-        if missing:
+        if missing := self._missing(line):
             raise ConfigurationError(
                 f"The line {line.entry} names the tool {missing[0]}, which is not installed: "
-                "`vita tools list` shows what is."
+                f"{self._hint()}."
             )
         return {name: self._tools[name] for name in line.tools}
 
+    def available(self, line: Line) -> dict[str, Tool]:
+        """The tools of a line that are there. A number is answered also when one is missing."""
+        for name in self._missing(line):
+            log.error("line_without_tool", line=line.entry, tool=name, reason=self._hint())
+        return {name: self._tools[name] for name in line.tools if name in self._tools}
 
-def _load(point: EntryPoint) -> Any:
-    try:
-        return point.load()
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise ConfigurationError(
-            f"The tool plugin {point.name} ({point.value}) cannot be loaded: {error}."
-        ) from error
+    def _missing(self, line: Line) -> list[str]:
+        return [name for name in line.tools if name not in self._tools]
+
+    def _hint(self) -> str:
+        return "; ".join([*map(str, self.failures), "`vita tools list` shows what is installed"])
+
+    def _load(self, point: EntryPoint) -> None:
+        try:
+            tools = _tools_of(point.load())
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, run at import
+            self._fail(point, f"cannot be loaded: {_reason(error)}")
+            return
+        if not tools:
+            self._fail(point, "holds no tool")
+        for each in tools:
+            try:
+                self.add(replace(each, source=_source(point)))
+            except ConfigurationError as error:
+                self._fail(point, f"is in conflict: {_reason(error)}")
+
+    def _fail(self, point: EntryPoint, reason: str) -> None:
+        failure = PluginFailure(point.name, point.value, reason)
+        self.failures.append(failure)
+        log.error("tool_plugin_failed", plugin=point.name, module=point.value, reason=reason)
+
+
+def _order(point: EntryPoint) -> tuple[bool, str, str]:
+    """Our own come first: nobody takes the name of a built-in tool away."""
+    return not point.value.startswith("agent."), point.name, point.value
+
+
+def _source(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value
+
+
+def _reason(error: BaseException) -> str:
+    words = " ".join(str(error).split()).rstrip(".")
+    if isinstance(error, ConfigurationError):
+        return words
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _tools_of(plugin: Any) -> list[Tool]:
     if isinstance(plugin, Tool):
         return [plugin]
     values = vars(plugin).values() if isinstance(plugin, ModuleType) else plugin
-    return [value for value in values if isinstance(value, Tool)]
+    found = {id(value.body): value for value in values if isinstance(value, Tool)}
+    return list(found.values())

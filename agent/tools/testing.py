@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.calls.context import CallIntents
 from agent.calls.line import Line
-from agent.tools.runner import idempotency_key
+from agent.tools.runs import idempotency_key
 from agent.tools.tool import Tool, ToolContext
 
 CALL_ID = "0" * 32

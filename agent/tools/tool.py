@@ -1,77 +1,111 @@
 """A tool: a typed function the model may call.
 
-    @tool()
+    @tool(effect="none")
     async def lookup_order(order_id: str) -> dict[str, str]:
         "Find the status of an order."
         ...
 
-Name, description and JSON schema come from the function itself. A first parameter annotated with
+Name, description and JSON schema come from the function itself. A parameter annotated with
 `ToolContext` is filled in by the agent and is no part of the schema.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, Protocol, get_args
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import TypeAdapter
+from typing_extensions import override
 
-from agent.calls.context import CallIntents
-from agent.calls.line import Line
-from agent.errors import ConfigurationError, ToolError
+from agent.errors import ConfigurationError
+from agent.tools.context import ToolContext
+from agent.tools.signature import Signature, read_signature, summary
+from agent.tools.threads import ToolThreads
+
+__all__ = [
+    "DEFAULT_TIMEOUT_S",
+    "LONGEST_TIMEOUT_S",
+    "Effect",
+    "Tool",
+    "ToolBody",
+    "ToolContext",
+    "tool",
+]
 
 DEFAULT_TIMEOUT_S = 8.0
 LONGEST_TIMEOUT_S = 20.0
+DEFAULT_AT_ONCE = 16
 
+Effect = Literal["none", "idempotent", "once"]
+"""What running a tool changes: nothing; the same however often; something that must happen once.
+
+A tool without effect is cancelled when the caller goes on to something else. All others run to
+their end, also when the caller hangs up. A `once` tool never runs again for the same wish.
+"""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_SECRET = re.compile(r"[A-Z][A-Z0-9_]*")
 _ANY_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 
-@dataclass(frozen=True, slots=True)
-class ToolContext:
-    """What a tool may know of the call it works for.
+class ToolBody(Protocol):
+    """What a tool does: a function, or a tool of an MCP server."""
 
-    Attributes:
-        call_id: Our id of the call.
-        caller_number: Caller's number, E.164, or empty when withheld.
-        line: The line that was called.
-        intents: Where to ask for the end of the call or a transfer.
-        data_dir: Folder for a tool's own files.
-        idempotency_key: Equal for the same wish in the same call; a tool that changes something
-            stores it and does the thing once.
-    """
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """JSON schema of the arguments."""
+        ...
 
-    call_id: str
-    caller_number: str
-    line: Line
-    intents: CallIntents
-    data_dir: Path
-    idempotency_key: str = ""
+    def check(self, arguments: str) -> dict[str, Any]:
+        """Read the model's JSON text into arguments.
+
+        Raises:
+            ToolError: They do not fit.
+        """
+        ...
+
+    async def run(
+        self, context: ToolContext, arguments: Mapping[str, Any], threads: ToolThreads
+    ) -> Any:
+        """Do it; the answer can be written as JSON."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One callable tool. Made by `tool`."""
+    """One callable tool. Made by `tool`.
+
+    Attributes:
+        name: What the model calls it.
+        description: What it does, for the model.
+        timeout_s: Seconds after which it counts as failed.
+        effect: What running it changes.
+        secrets: Names of the secrets it may read.
+        at_once: How many calls may run it at the same time.
+        body: What it does.
+        source: The plugin or server it comes from.
+    """
 
     name: str
     description: str
     timeout_s: float
-    function: Callable[..., Any]
-    arguments: type[BaseModel]
-    context_parameter: str
+    effect: Effect
+    secrets: tuple[str, ...]
+    at_once: int
+    body: ToolBody
+    source: str = ""
 
     def spec(self) -> dict[str, Any]:
         """The definition in the Realtime protocol's form."""
-        schema = self.arguments.model_json_schema()
         return {
             "type": "function",
             "name": self.name,
             "description": self.description,
-            "parameters": _without_titles(schema),
+            "parameters": dict(self.body.parameters),
         }
 
     def validate(self, arguments: str) -> dict[str, Any]:
@@ -80,87 +114,115 @@ class Tool:
         Raises:
             ToolError: They do not fit; the sentence tells the model what to change.
         """
-        try:
-            checked = self.arguments.model_validate_json(arguments or "{}")
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = ".".join(str(part) for part in first["loc"]) or "arguments"
-            raise ToolError(f"{self.name}: {name}: {first['msg']}.") from error
-        return {name: getattr(checked, name) for name in type(checked).model_fields}
+        return self.body.check(arguments)
 
-    async def call(self, context: ToolContext, arguments: Mapping[str, Any]) -> str:
-        """Run the function and return its answer as JSON text. A plain function gets a thread."""
+    async def call(
+        self, context: ToolContext, arguments: Mapping[str, Any], threads: ToolThreads | None = None
+    ) -> str:
+        """Run it and return its answer as JSON text. A plain function gets a thread."""
+        answer = await self.body.run(context, arguments, threads or ToolThreads())
+        plain = _ANY_JSON.dump_python(answer, mode="json")
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        """The function itself, for its author's tests."""
+        if not isinstance(self.body, _Function):
+            raise TypeError(f"{self.name} is no function of this program")
+        return self.body.function(*given, **named)
+
+
+@dataclass(frozen=True, slots=True)
+class _Function(ToolBody):
+    name: str
+    function: Callable[..., Any]
+    signature: Signature
+
+    @property
+    @override
+    def parameters(self) -> Mapping[str, Any]:
+        return self.signature.parameters
+
+    @override
+    def check(self, arguments: str) -> dict[str, Any]:
+        return self.signature.check(arguments)
+
+    @override
+    async def run(
+        self, context: ToolContext, arguments: Mapping[str, Any], threads: ToolThreads
+    ) -> Any:
         given = dict(arguments)
-        if self.context_parameter:
-            given[self.context_parameter] = context
+        if self.signature.context_parameter:
+            given[self.signature.context_parameter] = context
         if inspect.iscoroutinefunction(self.function):
-            answer = await self.function(**given)
-        else:
-            answer = await asyncio.to_thread(self.function, **given)
-        return json.dumps(_ANY_JSON.dump_python(answer, mode="json"), ensure_ascii=False)
+            return await self.function(**given)
+        return await threads.run(self.name, lambda: self.function(**given))
 
 
 def tool(
-    *, name: str = "", timeout_s: float = DEFAULT_TIMEOUT_S
+    *,
+    name: str = "",
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    effect: Effect = "once",
+    secrets: Sequence[str] = (),
+    at_once: int = DEFAULT_AT_ONCE,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool.
 
     Args:
         name: Name the model uses; the function's own when empty.
         timeout_s: Seconds after which the tool counts as failed, at most 20.
+        effect: What running it changes: `none`, `idempotent` or `once`.
+        secrets: Names it may pass to `ToolContext.secret`, such as `CRM_KEY`.
+        at_once: How many calls may run it at the same time; further ones wait within the time.
+
+    Raises:
+        ConfigurationError: When it is applied, for a function that cannot be a tool.
     """
 
     def make(function: Callable[..., Any]) -> Tool:
-        return _tool(function, name or function.__name__, timeout_s)
+        chosen = name or getattr(function, "__name__", "")
+        _refuse_function(function, chosen)
+        made = Tool(
+            name=chosen,
+            description=summary(function),
+            timeout_s=timeout_s,
+            effect=effect,
+            secrets=(secrets,) if isinstance(secrets, str) else tuple(secrets),
+            at_once=at_once,
+            body=_Function(chosen, function, read_signature(function, chosen)),
+        )
+        _refuse_rules(made)
+        return made
 
     return make
 
 
-def _tool(function: Callable[..., Any], name: str, timeout_s: float) -> Tool:
-    description = " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
-    if not description:
-        raise ConfigurationError(f"The tool {name} needs a docstring: the model reads it.")
-    if not 0 < timeout_s <= LONGEST_TIMEOUT_S:
+def _refuse_function(function: Callable[..., Any], name: str) -> None:
+    if not callable(function):
+        raise ConfigurationError(f"{function!r} is no function: write @tool() with its brackets.")
+    if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"The tool {name} needs a timeout of at most {LONGEST_TIMEOUT_S:.0f} s."
+            f"The tool {name} needs another name: letters, digits, _ and -, at most 64, "
+            "no digit first."
         )
-    context_parameter = ""
-    fields: dict[str, Any] = {}
-    hints = get_type_hints(function, include_extras=True)
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.name not in hints:
-            raise ConfigurationError(f"The tool {name}: {parameter.name} needs a type.")
-        if hints[parameter.name] is ToolContext:
-            context_parameter = parameter.name
-            continue
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], default)
-    # A model writes an order number with or without quotes.
-    config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
-    arguments = create_model(name, __config__=config, **fields)
-    return Tool(
-        name=name,
-        description=description,
-        timeout_s=timeout_s,
-        function=function,
-        arguments=arguments,
-        context_parameter=context_parameter,
-    )
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise ConfigurationError(f"The tool {name} yields: a tool returns its answer.")
+    if not summary(function):
+        raise ConfigurationError(f"The tool {name} needs a docstring: the model reads it.")
 
 
-def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
-    """Pydantic's titles repeat the names and cost the model tokens."""
-    plain: dict[str, Any] = json.loads(json.dumps(schema))
-
-    def strip(node: Any, *, names: bool = False) -> None:
-        if isinstance(node, dict):
-            if not names:
-                node.pop("title", None)
-            for key, value in node.items():
-                strip(value, names=not names and key in {"properties", "$defs"})
-        elif isinstance(node, list):
-            for value in node:
-                strip(value)
-
-    strip(plain)
-    return plain
+def _refuse_rules(tool: Tool) -> None:
+    about = f"The tool {tool.name}"
+    if not 0 < tool.timeout_s <= LONGEST_TIMEOUT_S:
+        raise ConfigurationError(
+            f"{about} needs a timeout above 0 and of at most {LONGEST_TIMEOUT_S:.0f} s."
+        )
+    if tool.effect not in get_args(Effect):
+        raise ConfigurationError(f"{about}: effect is one of {', '.join(get_args(Effect))}.")
+    if tool.at_once < 1:
+        raise ConfigurationError(f"{about}: at_once is at least 1.")
+    for secret in tool.secrets:
+        if not _SECRET.fullmatch(secret):
+            raise ConfigurationError(
+                f"{about}: secrets is a list of names in capitals, such as ['CRM_KEY']."
+            )

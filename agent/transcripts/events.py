@@ -84,6 +84,7 @@ class ToolIntent(TypedDict):
     tool: str
     pii_arguments: str
     idempotency_key: str
+    effect: NotRequired[Literal["none", "idempotent", "once"]]
 
 
 class ToolResult(TypedDict):
@@ -91,7 +92,9 @@ class ToolResult(TypedDict):
 
     tool_call_id: str
     tool: str
-    status: Literal["ok", "refused", "failed", "timed_out", "cancelled"]
+    status: Literal[
+        "ok", "refused", "failed", "crashed", "timed_out", "cancelled", "repeated", "unknown"
+    ]
     pii_result: str
     duration_ms: int
 

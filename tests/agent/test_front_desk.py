@@ -20,7 +20,6 @@ from agent.errors import (
     CallEndedError,
     CapacityError,
     CarrierError,
-    ConfigurationError,
     LineNotFoundError,
     SessionStoreError,
     TokenRejectedError,
@@ -425,13 +424,26 @@ async def test_the_whole_application_on_its_own_parts(tmp_path: Path, runner: Ru
     assert record.call.end_reason == "agent_ended"
 
 
-async def test_a_line_with_an_unknown_tool_stops_the_start(tmp_path: Path, runner: Runner):
+async def test_a_line_with_a_tool_that_is_not_there_is_answered_without_it(
+    tmp_path: Path, runner: Runner
+):
     path = tmp_path / "lines.yaml"
-    path.write_text('lines: [{number: "+15550100", business: B, greeting: Hi, tools: [juggle]}]\n')
+    tools = "[juggle, end_call]"
+    path.write_text(
+        f'lines: [{{number: "+15550100", business: B, greeting: Hi, tools: {tools}}}]\n'
+    )
     settings = load_settings(profile="test", data_dir=tmp_path, lines_file=path)
-    with pytest.raises(ConfigurationError, match="juggle"):
-        async with build(settings, runner=runner):
-            pass
+    offered: list[str] = []
+
+    async def talk(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        offered.extend(spec["name"] for spec in context.tools.specs())
+        return "agent_ended"
+
+    runner.talk = talk
+    async with build(settings, runner=runner) as app:
+        call_id = await open_call(app, CALL)
+        await app.desk.serve(call_id, Leg(), Control())
+    assert offered == ["end_call"]
 
 
 async def test_a_running_call_outlives_redis_and_new_ones_are_refused(

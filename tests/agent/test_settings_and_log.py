@@ -74,6 +74,35 @@ def test_personal_data_can_be_shown(capsys: pytest.CaptureFixture[str]):
     assert json.loads(capsys.readouterr().err)["pii_text"] == "my name is Ann"
 
 
+def test_a_stack_trace_shows_no_values(capsys: pytest.CaptureFixture[str]):
+    for form in ("json", "console"):
+        configure_logging(form)
+        key = "s3cret"
+        try:
+            _ = {}[len(key)]
+        except KeyError:
+            get_logger("x").exception("broke")
+        shown = capsys.readouterr().err
+        assert "KeyError" in shown
+        assert f"'{key}'" not in shown
+
+
+def test_secrets_for_tools_come_from_variables_and_from_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "CRM_KEY").write_text("from a file\n")
+    (tmp_path / "TILL_KEY").write_text("from a file")
+    monkeypatch.setenv("VITA_TOOL_SECRET_TILL_KEY", "from the environment")
+    secrets = load_settings(tool_secrets_dir=tmp_path).tool_secrets()
+    assert {name: secret.get_secret_value() for name, secret in secrets.items()} == {
+        "CRM_KEY": "from a file",
+        "TILL_KEY": "from the environment",
+    }
+    assert "from a file" not in repr(secrets)
+    with pytest.raises(ConfigurationError, match="VITA_TOOL_SECRETS_DIR"):
+        load_settings(tool_secrets_dir=tmp_path / "none").tool_secrets()
+
+
 def test_other_loggers_come_out_of_the_same_sink_once(capsys: pytest.CaptureFixture[str]):
     configure_logging("json")
     configure_logging("json")

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -154,15 +155,29 @@ class Toolbox:
 
     def __init__(self, intents: CallIntents, *, takes_s: float = 0.0) -> None:
         self.ran: list[tuple[str, str, str]] = []
+        self.cancelled: list[str] = []
+        self.finished: list[str] = []
+        self.may_finish = asyncio.Event()
         self._intents = intents
         self._takes_s = takes_s
 
     def specs(self) -> list[dict[str, Any]]:
         return [{"type": "function", "name": "lookup", "parameters": {"type": "object"}}]
 
+    def may_cancel(self, name: str) -> bool:
+        return name == "lookup"
+
     async def run(self, name: str, arguments: str, tool_call_id: str) -> str:
         self.ran.append((name, arguments, tool_call_id))
-        await asyncio.sleep(self._takes_s)
+        try:
+            if self._takes_s == inf:
+                await self.may_finish.wait()
+            else:
+                await asyncio.sleep(self._takes_s)
+        except asyncio.CancelledError:
+            self.cancelled.append(name)
+            raise
+        self.finished.append(name)
         if name == "broken":
             raise RuntimeError("out of order")
         if name == "end_call":

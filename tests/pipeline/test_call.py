@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,35 @@ async def test_a_slow_tool_is_bridged_with_a_filler() -> None:
             e["response"]["metadata"].get("vita_say") for e in script.received("response.create")
         ]
         assert said == ["Hello there.", "One moment, please.", None]
+
+
+async def test_a_caller_who_goes_on_ends_a_lookup_but_not_a_tool_with_an_effect() -> None:
+    script = Script(
+        words=deque(["look it up", "and book it", "hello?"]),
+        answers=deque(
+            [
+                CallTool("lookup", call_id="call_1"),
+                CallTool("book", call_id="call_2"),
+                Say("Yes, I am here.", 200, REPLY),
+                Say("It is booked.", 200, 0x31),
+            ]
+        ),
+    )
+    about, journal, tools = context(tool_s=inf)
+    phone = Phone()
+    async with realtime_server(script) as (url, _), call(url, phone, about, filler=""):
+        await journal.until("utterance")
+        for turn in range(3):
+            phone.speak(100)
+            await journal.until("utterance", 2 + turn)
+        await phone.until_heard(REPLY, 1600)
+        (lookup,) = await script.until("conversation.item.create")
+        assert lookup["item"]["call_id"] == "call_1"
+        assert "went on" in lookup["item"]["output"]
+        assert (tools.cancelled, tools.finished) == (["lookup"], [])
+        tools.may_finish.set()
+        await phone.until_heard(0x31, 1600)
+        assert (tools.cancelled, tools.finished) == (["lookup"], ["book"])
 
 
 async def test_an_interruption_clears_the_carrier_and_truncates_at_what_was_heard() -> None:

@@ -19,6 +19,7 @@ from agent.pipeline.effects import (
     ReplySpoken,
     ReplyText,
     Send,
+    ToolsOvertaken,
     ToolWanted,
 )
 from agent.pipeline.history import Event
@@ -196,6 +197,32 @@ def test_two_tools_are_answered_with_one_response() -> None:
     assert sent(feed(talk, done())) == []
     events = talk.tool_finished("c2", "2")
     assert [event["type"] for event in events] == ["conversation.item.create", "response.create"]
+
+
+def test_tools_the_caller_has_left_behind_are_named_once_the_next_answer_is_no_noise() -> None:
+    talk = dialogue()
+    feed(talk, *heard("u"), created(), *tool("c1"), done())
+    assert feed(talk, *heard("u2"), created(), done(vita_state="noise"))[2:] == [
+        ReplyEnded("completed", {"vita_state": "noise"})
+    ]
+    feed(talk, *heard("u3"))
+    effects = feed(talk, created(), text("Sure."), *tool("c2"), audio(), done())
+    assert [effect for effect in effects if isinstance(effect, ToolsOvertaken)] == [
+        ToolsOvertaken(frozenset({"c1"}))
+    ]
+    assert effects.index(ToolsOvertaken(frozenset({"c1"}))) == 0
+
+
+def test_a_broken_off_tool_is_told_and_not_talked_about_but_a_kept_one_is() -> None:
+    talk = dialogue()
+    feed(talk, *heard("u"), created(), *tool("c1"), *tool("c2"), done())
+    feed(talk, *heard("u2"), created(), audio())
+    (item,) = talk.tool_cancelled("c1", "gone")
+    assert (item["item"]["type"], item["item"]["output"]) == ("function_call_output", "gone")
+    assert talk.tool_cancelled("c1", "gone") == []
+    assert asks(sent(feed(talk, done()))) == []
+    assert not talk.idle
+    assert asks(talk.tool_finished("c2", "booked")) == [""]
 
 
 def test_a_fast_tool_waits_for_the_end_of_the_response_that_called_it() -> None:
