@@ -13,12 +13,14 @@ from pathlib import Path
 
 from agent.calls.line_source import AppliedLines, LineSource, load_lines
 from agent.calls.lines import LineCatalog
+from agent.calls.recall import Recall
 from agent.calls.repository import CallRepository
 from agent.calls.service import FrontDesk
 from agent.calls.serving import CallRunner
 from agent.calls.slots import CallSlots
 from agent.clock import Clock, SystemClock
 from agent.errors import ConfigurationError
+from agent.session.conversation import ConversationKeeper, Conversations
 from agent.session.embedded import EmbeddedValkey
 from agent.session.lease import Leases
 from agent.session.live import LiveFeed
@@ -86,8 +88,12 @@ async def build(
 
         spool, shipper = await _spool(data_dir, database, stack)
         live = LiveFeed(store)
+        calls = CallRepository(database)
+        conversations = Conversations(store)
+        keeper = ConversationKeeper(conversations)
         tasks = await stack.enter_async_context(TaskOwner("agent"))
         _ = tasks.spawn(live.run(), name="live")
+        _ = tasks.spawn(keeper.run(), name="conversations")
         _ = tasks.spawn(shipper.run(), name="shipper")
         stack.push_async_callback(shipper.stop, DRAIN_S)
         stack.push_async_callback(live.flush)
@@ -109,6 +115,8 @@ async def build(
             runner=runner,
             sessions=Sessions(store),
             leases=Leases(store, clock, _worker_name()),
+            keeper=keeper,
+            recall=Recall(conversations, calls),
             tokens=StreamTokens(store, settings.token_ttl_s),
             journals=journal,
             slots=CallSlots(settings.max_calls, settings.token_ttl_s, clock),
@@ -122,7 +130,7 @@ async def build(
             lines=lines,
             catalog=catalog,
             registry=registry,
-            calls=CallRepository(database),
+            calls=calls,
             live=live,
             shipper=shipper,
         )

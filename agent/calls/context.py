@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from agent.api import Direction
 from agent.calls.line import Line
+from agent.calls.memory import CallMemory, Entry, UnsharedMemory
 
 
 class Journal(Protocol):
@@ -84,3 +85,12 @@ class CallContext:
     """Where the stereo recording goes; None when the line does not record."""
     dialled: str = ""
     """Why the person dialled a moment ago did not take the caller, such as `busy`; else empty."""
+    earlier: tuple[Entry, ...] = ()
+    """What was said on the call's earlier media streams, oldest first."""
+    memory: CallMemory = field(default_factory=UnsharedMemory)
+    """Where the conversation is kept for the next worker."""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the caller has heard the agent before and only comes back to it."""
+        return any(entry.kind == "agent" for entry in self.earlier)

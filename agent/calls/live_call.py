@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from agent.api import CallControl
@@ -9,6 +10,7 @@ from agent.calls.call import Call
 from agent.calls.context import CallIntents, Journal
 from agent.errors import CarrierError, SessionStoreError
 from agent.log import get_logger
+from agent.session.conversation import KeptMemory
 from agent.session.session import CallSession, Sessions
 
 log = get_logger(__name__)
@@ -21,6 +23,7 @@ class LiveCall:
     session: CallSession
     journal: Journal
     sessions: Sessions
+    memory: KeptMemory
     intents: CallIntents = field(default_factory=CallIntents)
 
     @property
@@ -36,25 +39,41 @@ class LiveCall:
             {"state": call.state, "attempt": call.attempt, "reason": call.reason},
             durable=durable,
         )
+        await self._save()
+
+    async def keep(self) -> None:
+        """Write everything another worker needs once more: Redis may have lost it."""
+        await self._save()
+        self.memory.keep_again()
+
+    async def _save(self) -> None:
         try:
             await self.sessions.save(self.session)
         except SessionStoreError as error:
-            log.warning("session_not_saved", state=call.state, reason=str(error))
+            log.warning("session_not_saved", state=self.call.state, reason=str(error))
 
 
 class WatchedControl:
-    """A carrier's control of a call that keeps the call's state in step."""
+    """A carrier's control of a call that keeps the call's state in step.
 
-    def __init__(self, control: CallControl, live: LiveCall) -> None:
+    A worker that has lost the call may no longer act on it: the caller is with another one.
+    """
+
+    def __init__(
+        self, control: CallControl, live: LiveCall, is_ours: Callable[[], Awaitable[bool]]
+    ) -> None:
         self._control = control
         self._live = live
+        self._is_ours = is_ours
 
     async def hang_up(self) -> None:
         """End the call at the carrier."""
+        await self._check()
         await self._control.hang_up()
 
     async def transfer(self, target: str) -> None:
         """Connect the caller to `target`; a refusal leaves the call with the agent."""
+        await self._check()
         live = self._live
         await live.move(live.call.transfer(target))
         try:
@@ -62,3 +81,7 @@ class WatchedControl:
         except CarrierError:
             await live.move(live.call.transfer_refused())
             raise
+
+    async def _check(self) -> None:
+        if not await self._is_ours():
+            raise CarrierError("Another worker serves this call by now.")

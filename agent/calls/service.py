@@ -22,11 +22,14 @@ from agent.calls.context import CallContext, Journal
 from agent.calls.line import Line
 from agent.calls.line_source import LineSource
 from agent.calls.live_call import LiveCall
+from agent.calls.memory import Entry
+from agent.calls.recall import Recall, tool_runs
 from agent.calls.serving import CallRunner, Serving
 from agent.calls.slots import CallSlots
 from agent.clock import Clock
 from agent.errors import AfterHoursError, CallEndedError, SessionStoreError, VitaError
 from agent.log import bound_call, get_logger
+from agent.session.conversation import ConversationKeeper
 from agent.session.lease import Leases
 from agent.session.session import CallSession, Sessions
 from agent.session.tokens import StreamTokens
@@ -41,6 +44,9 @@ AFTER_HOURS = "after_hours"
 """How a call ends that came when the line was closed."""
 
 SETTLE_S = 1.0
+"""How long a worker gets to write how its part of a call ended, while the caller waits."""
+END_SETTLE_S = 3.0
+"""The same when nobody waits."""
 SETTLE_STEP_S = 0.05
 CLOSE_TIMEOUT_S = 2.0
 
@@ -62,6 +68,8 @@ class FrontDesk:
     runner: CallRunner
     sessions: Sessions
     leases: Leases
+    keeper: ConversationKeeper
+    recall: Recall
     tokens: StreamTokens
     journals: Journals
     slots: CallSlots
@@ -174,7 +182,7 @@ class FrontDesk:
     async def _come_back(self, session: CallSession, dialled: str) -> calls.Call:
         """Note that nobody took the caller; a call that was not handed over stays as it is."""
         epoch = await self.leases.next_epoch(session.call_id)
-        live = LiveCall(session, self.journals(session.call_id, epoch), self.sessions)
+        live = self._live(session, epoch)
         live.journal.record("transfer_failed", {"status": dialled})
         with suppress(calls.InvalidMoveError):
             await live.move(session.call.come_back(dialled, epoch))
@@ -194,7 +202,7 @@ class FrontDesk:
         epoch = await self.leases.next_epoch(session.call_id)
         session = session.at(calls.Call(epoch=epoch))
         self._record_admission(session)
-        live = LiveCall(session, self.journals(session.call_id, epoch + 1), self.sessions)
+        live = self._live(session, epoch + 1)
         await live.move(session.call.end(AFTER_HOURS, epoch=epoch + 1), durable=True)
         raise AfterHoursError(line.after_hours_text)
 
@@ -203,34 +211,56 @@ class FrontDesk:
         if session is None:
             raise SessionStoreError("The call has no session: it was admitted too long ago.")
         lease = await self.leases.take(call_id)
-        live = LiveCall(session, self.journals(call_id, lease.epoch), self.sessions)
+        live = self._live(session, lease.epoch)
         serving = Serving(live, leg, control, lease, self.leases, self.runner)
         self._served[call_id] = serving
         try:
             await live.move(live.call.connect(lease.epoch))
-            return await serving.run(self._context)
+            earlier = await self._earlier(live)
+            return await serving.run(lambda live: self._context(live, earlier))
         finally:
             if self._served.get(call_id) is serving:
                 del self._served[call_id]
             with suppress(SessionStoreError):
                 await self.leases.release(lease)
 
+    def _live(self, session: CallSession, epoch: int) -> LiveCall:
+        call_id = session.call_id
+        memory = self.keeper.memory(call_id, epoch)
+        return LiveCall(session, self.journals(call_id, epoch), self.sessions, memory)
+
+    async def _earlier(self, live: LiveCall) -> tuple[Entry, ...]:
+        """What was said on the call's streams before this one; from here on we keep it."""
+        if live.call.attempt == 1:
+            return ()
+        earlier = await self.recall.conversation(live.session.call_id)
+        live.memory.keep(earlier)
+        log.info("call_taken_up", attempt=live.call.attempt, entries=len(earlier))
+        return earlier
+
     async def _ended_unserved(self, call_id: str, reason: str) -> None:
-        """Nobody here serves the call: a worker that does elsewhere will end it, else we do."""
-        session = await self.sessions.load(call_id)
+        """Nobody here serves the call: a worker that does elsewhere ends it, else we do.
+
+        A dead worker holds its lease for a while, but writes no end.
+        """
+        session = await self._settled(call_id, END_SETTLE_S)
         if session is None:
             return
         epoch = await self.leases.next_epoch(call_id)
-        live = LiveCall(session, self.journals(call_id, epoch), self.sessions)
+        live = self._live(session, epoch)
         live.journal.record("carrier_report", {"reason": reason})
-        if not session.call.over and not await self.leases.is_held(call_id):
+        if not session.call.over:
             await live.move(session.call.end(reason, epoch=epoch), durable=True)
 
-    async def _settled(self, call_id: str) -> CallSession | None:
-        """The session once its worker has written the end, which may follow the stream's end."""
+    async def _settled(self, call_id: str, limit_s: float = SETTLE_S) -> CallSession | None:
+        """The session once its worker has written the end, which may follow the stream's end.
+
+        The carrier's word that the stream is over is proof enough: after `limit_s` the worker is
+        taken for dead, whatever its lease says.
+        """
         session: CallSession | None = None
         with suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_S):
+            async with asyncio.timeout(limit_s):
                 while True:
                     session = await self.sessions.load(call_id)
                     if session is None or session.call.over:
@@ -264,7 +294,7 @@ class FrontDesk:
             pii_from=incoming.from_number,
         )
 
-    def _context(self, live: LiveCall) -> CallContext:
+    def _context(self, live: LiveCall, earlier: tuple[Entry, ...]) -> CallContext:
         session = live.session
         line, caller = session.line, session.incoming.from_number
         tool_context = ToolContext(
@@ -280,6 +310,7 @@ class FrontDesk:
             live.journal,
             self.clock,
             host=self.tool_host,
+            earlier=tool_runs(session.call_id, earlier),
         )
         return CallContext(
             call_id=session.call_id,
@@ -291,6 +322,8 @@ class FrontDesk:
             intents=live.intents,
             recording_path=self._recording_path(session) if line.recording else None,
             dialled=session.call.dialled,
+            earlier=earlier,
+            memory=live.memory,
         )
 
     def _recording_path(self, session: CallSession) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,7 +51,7 @@ class Serving:
             # One call must not take others with it; what went wrong is in the log.
             log.exception("call_failed")
             outcome = "failed"
-        if outcome is None:
+        if outcome is None or not await self._is_ours():
             # Whoever took the call over writes its state from here on.
             log.warning("call_taken_over", epoch=self.lease.epoch)
             return "failed"
@@ -59,7 +60,7 @@ class Serving:
 
     async def _run_with_lease(self, context: CallContext) -> CallOutcome | None:
         """The runner's outcome, or None when another worker took the call."""
-        control = WatchedControl(self.control, self.live)
+        control = WatchedControl(self.control, self.live, self._is_ours)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(
                 self.runner.run(context, self.leg, control), name="call.pipeline"
@@ -71,16 +72,24 @@ class Serving:
 
     async def _keep(self, running: asyncio.Task[CallOutcome]) -> None:
         """Renew the lease. A store out of reach does not end a call; another owner does."""
+        taken_over = self.live.memory.taken_over
         while True:
-            await asyncio.sleep(self.leases.renew_every_s)
-            try:
-                kept = await self.leases.renew(self.lease)
-            except SessionStoreError as error:
-                log.warning("lease_not_renewed", reason=str(error))
-                continue
-            if not kept:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.leases.renew_every_s):
+                    await taken_over.wait()
+            if not await self._is_ours():
                 running.cancel()
                 return
+            await self.live.keep()
+
+    async def _is_ours(self) -> bool:
+        if self.live.memory.taken_over.is_set():
+            return False
+        try:
+            return await self.leases.renew(self.lease)
+        except SessionStoreError as error:
+            log.warning("lease_not_renewed", reason=str(error))
+            return True
 
     async def _end(self, reason: str) -> None:
         live = self.live

@@ -22,6 +22,10 @@ class Announcer:
         """Have `text` said; the caller may interrupt."""
         await self._model.say(text)
 
+    async def answer(self) -> None:
+        """Have the model answer what the caller said last."""
+        await self._model.answer()
+
     async def announce(self, text: str, limit_s: float) -> bool:
         """Have `text` said and heard to its end; nobody can interrupt. False: not in time."""
         with self._model.undisturbed():

@@ -53,7 +53,9 @@ def build_pipeline(
     settings = session_settings(line.instructions(), context.tools.specs(), line.voice, audio)
     ear = LegInput(leg, parts, silent_s)
     keypad = DTMFAggregator(prefix="Keys pressed: ", enable_direct_mode=True)
-    model = VitaRealtimeLLMService(server, RealtimeDialogue(settings), context.tools, parts)
+    model = VitaRealtimeLLMService(
+        server, RealtimeDialogue(settings, context.earlier), context.tools, parts, context.memory
+    )
     mouth = PacedOutput(leg, parts)
     worker = PipelineWorker(
         Pipeline([ear, keypad, model, mouth]),

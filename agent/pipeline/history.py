@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from agent.calls.memory import Entry, EntryKind
 
 Event = dict[str, Any]
 """One message of the Realtime protocol, parsed."""
@@ -11,13 +14,17 @@ Event = dict[str, Any]
 
 @dataclass(slots=True)
 class Item:
-    """One entry. `text` is what was said or typed, a call's arguments, or a tool's answer."""
+    """One entry. `text` is what was said or typed, a call's arguments, or a tool's answer.
+
+    `heard` tells of a reply whether the caller has heard all there will be of it.
+    """
 
     item_id: str
-    kind: Literal["caller", "agent", "call", "output"]
+    kind: EntryKind
     text: str = ""
     call_id: str = ""
     name: str = ""
+    heard: bool = False
 
     def as_event(self) -> Event:
         """The client event that adds this entry to a new session."""
@@ -44,10 +51,10 @@ class Item:
 
 
 class History:
-    """Entries in the order of the conversation."""
+    """Entries in the order of the conversation, after those of an earlier worker."""
 
-    def __init__(self) -> None:
-        self._items: dict[str, Item] = {}
+    def __init__(self, earlier: Sequence[Entry] = ()) -> None:
+        self._items = {entry.item_id: _item(entry) for entry in earlier}
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
@@ -76,9 +83,21 @@ class History:
         spoken = [item for item in self._items.values() if item.kind == "caller"]
         return spoken[-1] if spoken else None
 
+    def finished(self) -> list[Entry]:
+        """What the conversation is for whoever goes on with it: nothing half said, half heard."""
+        return [
+            Entry(item.item_id, item.kind, item.text, item.call_id, item.name)
+            for item in self._items.values()
+            if item.text and (item.heard or item.kind != "agent")
+        ]
+
     def replay(self) -> list[Event]:
         """Events that tell a new session everything. Entries without words are left out."""
         return [item.as_event() for item in self._items.values() if item.text]
+
+
+def _item(entry: Entry) -> Item:
+    return Item(entry.item_id, entry.kind, entry.text, entry.call_id, entry.name, heard=True)
 
 
 def _message(role: str, kind: str, text: str) -> Event:

@@ -18,6 +18,8 @@ class CallLimits:
         goodbye: Said when the line's longest call is over.
         not_transferred: Said when the carrier could not transfer the call.
         nobody_there: Said to a caller who comes back because the person dialled did not answer.
+        back: Said to a caller who was cut off and has the agent again.
+        where_were_we: Said after it when nothing is owed to the caller.
     """
 
     farewell_s: float = 10.0
@@ -28,3 +30,5 @@ class CallLimits:
     goodbye: str = "I am afraid our time is up. Thank you for calling. Goodbye."
     not_transferred: str = "I am sorry, I could not connect you."
     nobody_there: str = "I am sorry, nobody can take your call right now. How else can I help you?"
+    back: str = "Sorry, I am back."
+    where_were_we: str = "Where were we?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.calls.context import CallContext
+from agent.calls.memory import unanswered, unfinished_calls
 from agent.pipeline.announcer import Announcer
 from agent.pipeline.limits import CallLimits
 from agent.pipeline.observer import CallObserver
@@ -13,10 +14,14 @@ async def open_call(
 ) -> None:
     """Say what has to be said before anything else, which nobody can interrupt, then greet.
 
-    A caller who comes back because nobody took the call knows all that and is told so instead.
+    A caller who comes back because nobody took the call knows all that and is told so instead. One
+    who was cut off from another worker hears an apology, and then the answer that worker owed.
     """
     if context.dialled:
         await announcer.say(limits.nobody_there)
+        return
+    if context.resumed:
+        await _come_back(context, announcer, limits)
         return
     line = context.line
     if line.disclosure:
@@ -26,3 +31,13 @@ async def open_call(
         heard = await announcer.announce(line.recording_announcement, limits.disclosure_s)
         observer.disclosed("recording", line.recording_announcement, heard=heard)
     await announcer.say(line.greeting)
+
+
+async def _come_back(context: CallContext, announcer: Announcer, limits: CallLimits) -> None:
+    earlier = context.earlier
+    if not unanswered(earlier):
+        await announcer.say(f"{limits.back} {limits.where_were_we}")
+        return
+    await announcer.say(limits.back)
+    if not unfinished_calls(earlier):  # the answer of a tool is spoken about by itself
+        await announcer.answer()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.calls.memory import Entry, unfinished_calls
 from agent.pipeline.effects import (
     CallerSaid,
     CallerStarted,
@@ -84,10 +85,21 @@ class RealtimeDialogue:
     Attributes:
         history: Everything said, typed and called so far.
         failures: Responses in a row that the server could not make.
+        interrupted_calls: Tool calls of the other worker that nobody knows the answer of. Each
+            has to be run, or refused, and reported to `tool_finished`.
     """
 
-    def __init__(self, session: Event) -> None:
-        self.history = History()
+    def __init__(self, session: Event, earlier: Sequence[Entry] = ()) -> None:
+        """Begin a conversation, or go on with one that another worker has led.
+
+        Args:
+            session: The `session` object of the Realtime protocol.
+            earlier: What was said with the other worker.
+        """
+        self.history = History(earlier)
+        self.interrupted_calls = [
+            ToolWanted(call.call_id, call.name, call.text) for call in unfinished_calls(earlier)
+        ]
         self.failures = 0
         self._session = session
         self._open = False
@@ -98,7 +110,7 @@ class RealtimeDialogue:
         self._turn: str | None = None
         self._speaking: int | None = None
         self._spans: dict[str, tuple[int, int]] = {}
-        self._tools: set[str] = set()
+        self._tools = {call.call_id for call in self.interrupted_calls}
         self._tool_names: dict[str, str] = {}
         self._answered_tools = False
         self._cut: set[str] = set()
@@ -179,6 +191,11 @@ class RealtimeDialogue:
         self._asks.append(_Ask(say=text))
         return self._next()
 
+    def answer(self) -> list[Event]:
+        """Have the model answer what the caller said last, after what is to be said before."""
+        self._asks.append(_Ask())
+        return self._next()
+
     def typed(self, text: str) -> list[Event]:
         """A turn of the caller that came as text, to be answered."""
         item = self.history.add(Item(_new_id(), "caller", text))
@@ -205,6 +222,7 @@ class RealtimeDialogue:
         self._cut.add(item_id)
         if item_id in self.history:
             self.history.item(item_id, "agent").text = heard_text
+            self.heard(item_id)
         if not self._open:
             return []
         return [
@@ -215,6 +233,11 @@ class RealtimeDialogue:
                 "audio_end_ms": heard_ms,
             }
         ]
+
+    def heard(self, item_id: str) -> None:
+        """The caller has heard all there will be of a reply."""
+        if item_id in self.history:
+            self.history.item(item_id, "agent").heard = True
 
     def cancel(self) -> list[Event]:
         """Stop the response in progress."""

@@ -27,6 +27,7 @@ from websockets.exceptions import (
 )
 
 from agent.calls.context import ToolBox
+from agent.calls.memory import CallMemory
 from agent.errors import ModelUnavailableError
 from agent.log import get_logger
 from agent.pipeline.effects import (
@@ -46,6 +47,7 @@ from agent.pipeline.effects import (
 from agent.pipeline.history import Event
 from agent.pipeline.model_server import ModelServer
 from agent.pipeline.parts import CallerAudioFrame, CallParts, MarkPlayedFrame, ReplyAudioFrame
+from agent.pipeline.playback import Reply
 from agent.pipeline.realtime import RealtimeDialogue
 from agent.pipeline.timeline import CallerTape
 
@@ -68,13 +70,19 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
     adapter_class = OpenAIRealtimeLLMAdapter
 
     def __init__(
-        self, server: ModelServer, dialogue: RealtimeDialogue, tools: ToolBox, parts: CallParts
+        self,
+        server: ModelServer,
+        dialogue: RealtimeDialogue,
+        tools: ToolBox,
+        parts: CallParts,
+        memory: CallMemory,
     ) -> None:
         super().__init__(settings=server.settings())
         self._server = server
         self._dialogue = dialogue
         self._toolbox = tools
         self._parts = parts
+        self._memory = memory
         self._audio = parts.audio
         self._tape = CallerTape(parts.audio)
         self._tools_running: dict[str, tuple[str, asyncio.Task[None]]] = {}
@@ -90,6 +98,10 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
     async def say(self, text: str) -> None:
         """Have exactly `text` said after what is being said now."""
         await self._send_all(self._dialogue.say(text))
+
+    async def answer(self) -> None:
+        """Have the model answer what the caller said last, after what is being said now."""
+        await self._send_all(self._dialogue.answer())
 
     async def stop_talking(self) -> None:
         """Cut the current reply short and forget what was still to be said."""
@@ -127,18 +139,29 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
             case CallerAudioFrame():
                 await self._hear(frame)
             case MarkPlayedFrame(mark=name):
-                for reply in self._parts.playback.played(name, self._parts.time.now()):
-                    self._parts.observer.reply_over(reply)
+                self._heard(self._parts.playback.played(name, self._parts.time.now()))
                 self._parts.observer.reply_heard(self._parts.playback.playing)
                 self._changed.set()
             case TranscriptionFrame(text=text):
-                await self._send_all(self._dialogue.typed(text))
+                events = self._dialogue.typed(text)
+                self._remember()
+                await self._send_all(events)
             case InterruptionFrame():
                 if not self.protected:
                     await self._cut_replies(cancel=True)
                     await self.push_frame(frame, direction)
             case _:
                 await self.push_frame(frame, direction)
+
+    def _heard(self, replies: Iterable[Reply]) -> None:
+        """The caller has heard all there will be of these replies."""
+        for reply in replies:
+            self._dialogue.heard(reply.item_id)
+            self._parts.observer.reply_over(reply)
+            self._remember()
+
+    def _remember(self) -> None:
+        self._memory.keep(self._dialogue.history.finished())
 
     async def _hear(self, frame: CallerAudioFrame) -> None:
         payload, audio = frame.payload, self._audio
@@ -161,6 +184,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
             events += self._dialogue.cut(reply.item_id, book.heard_ms, book.heard_text())
             self._parts.observer.interrupted(book.heard_ms)
             self._parts.observer.reply_over(reply, interrupted=True)
+            self._remember()
         await self._send_all(events)
         self._changed.set()
         return bool(replies)
@@ -177,6 +201,8 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         since, from_ms, pause = self._now(), 0, _FIRST_PAUSE_S
         try:
             async with asyncio.TaskGroup() as tools:
+                for call in self._dialogue.interrupted_calls:
+                    self._start_tool(call, tools)
                 while True:
                     await self._establish(since + self._server.gone_s)
                     opened = self._now()
@@ -330,7 +356,9 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 observer.turn_ended(at_ms)
             case CallerSaid():
                 observer.caller_said(effect)
+                self._remember()
             case ToolWanted():
+                self._remember()
                 self._start_tool(effect, tools)
             case ToolsOvertaken(call_ids=call_ids):
                 await self._drop_tools(call_ids)
@@ -346,11 +374,11 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
             case ReplyText(item_id=item_id, piece=piece):
                 self._parts.playback.reply(item_id).book.add_text(piece)
             case ReplySpoken(item_id=item_id):
-                for reply in self._parts.playback.complete(item_id):
-                    self._parts.observer.reply_over(reply)
+                self._heard(self._parts.playback.complete(item_id))
                 await self.push_frame(TTSStoppedFrame(context_id=item_id))
             case ReplyEnded(metadata=metadata) if effect.is_noise:
                 self._parts.observer.noise(metadata)
+                self._remember()
             case ReplyEnded(metadata=metadata):
                 self._parts.observer.reply_ended(metadata)
 
@@ -384,9 +412,13 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 continue
             if events := self._dialogue.tool_cancelled(call_id, _OVERTAKEN):
                 task.cancel()
+                self._remember()
                 await self._send_all(events)
 
     async def _run_tool(self, call: ToolWanted) -> None:
+        """Run a tool once the call is kept: whoever takes over must know that it may have run."""
+        if not await self._memory.kept():
+            return
         done = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._bridge(done), name="tool-filler")
@@ -396,7 +428,9 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
             except TimeoutError:
                 output = json.dumps({"error": "the tool did not answer in time"})
             done.set()
-        await self._send_all(self._dialogue.tool_finished(call.call_id, output))
+        events = self._dialogue.tool_finished(call.call_id, output)
+        self._remember()
+        await self._send_all(events)
         self._changed.set()
 
     async def _bridge(self, done: asyncio.Event) -> None:

@@ -13,6 +13,7 @@ from agent.audio import TELEPHONE
 from agent.bootstrap import Application, build
 from agent.calls.call import call_id_for
 from agent.calls.context import CallContext
+from agent.calls.memory import Entry
 from agent.calls.repository import CallRecord
 from agent.demo import DEMO_LINES
 from agent.errors import (
@@ -318,6 +319,49 @@ async def test_a_stopped_worker_leaves_the_call_to_be_taken_up(
     assert await app.desk.serve(await open_call(app, call), Leg(), Control()) == "agent_ended"
     record = await logged(app, call_id)
     assert (record.call.attempt, record.call.end_reason) == (2, "agent_ended")
+
+
+async def test_the_next_worker_knows_what_was_said(
+    app: Application, call: IncomingCall, runner: Runner
+):
+    said = (Entry("i1", "agent", "Hello."), Entry("i2", "caller", "when do you open"))
+    seen: list[CallContext] = []
+
+    async def break_off(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        seen.append(context)
+        context.memory.keep(said)
+        assert await context.memory.kept()
+        return "caller_hung_up"
+
+    runner.talk = break_off
+    for _ in range(2):
+        await app.desk.serve(await open_call(app, call), Leg(), Control())
+    first, second = seen
+    assert (first.earlier, first.resumed) == ((), False)
+    assert (second.earlier, second.resumed) == (said, True)
+    first.memory.keep(said[:1])
+    assert not await first.memory.kept()
+
+
+async def test_a_worker_that_lost_its_call_leaves_the_caller_alone(
+    app: Application, call: IncomingCall, runner: Runner
+):
+    refused: list[CarrierError] = []
+
+    async def act_late(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        await app.desk.leases.take(context.call_id)
+        for act in (control.hang_up(), control.transfer("+15550199")):
+            with pytest.raises(CarrierError) as error:
+                await act
+            refused.append(error.value)
+        return "agent_ended"
+
+    runner.talk = act_late
+    call_id = await open_call(app, call)
+    control = Control()
+    assert await app.desk.serve(call_id, Leg(), control) == "failed"
+    assert (len(refused), control.did) == (2, [])
+    assert states(await logged(app, call_id)) == ["admitted", "connected", "in_progress"]
 
 
 async def test_the_carriers_end_closes_the_stream(
