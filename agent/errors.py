@@ -95,3 +95,57 @@ class BadAudioError(VitaError):
 
     code = "bad_audio"
     exit_code = 4
+
+
+class NotSignedInError(VitaError):
+    """No key or session was given, or it is wrong, expired or revoked."""
+
+    code = "not_signed_in"
+    http_status = 401
+
+
+class PermissionDeniedError(VitaError):
+    """The role of who asks does not include what was asked."""
+
+    code = "permission_denied"
+    http_status = 403
+
+
+class NotFoundError(VitaError):
+    """There is no such call, note, user, key, recording or page."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class InvalidRequestError(VitaError):
+    """What was asked makes no sense; the sentence says what would."""
+
+    code = "invalid_request"
+    exit_code = 2
+    http_status = 422
+
+
+class ConflictError(VitaError):
+    """It exists already, or has changed in the meantime."""
+
+    code = "conflict"
+    http_status = 409
+
+
+class TooManyRequestsError(VitaError):
+    """Asked too often. `retry_after_s` is when to ask again, in seconds."""
+
+    code = "too_many_requests"
+    http_status = 429
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class CallLogUnavailableError(VitaError):
+    """The call log's database is away or busy."""
+
+    code = "call_log_unavailable"
+    http_status = 503

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from alembic import context
 
+from agent.store import supervisor_tables
 from agent.store.tables import Table
+
+__all__ = ["supervisor_tables"]  # importing it declares its tables
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -20,7 +20,7 @@ from agent.session.store import SessionStore, call_key
 
 log = get_logger(__name__)
 
-STREAM_LENGTH = 2000
+STREAM_LENGTH = 4000
 STREAM_TTL_S = 6 * 3600
 QUEUE_LENGTH = 5000
 BATCH = 100
@@ -94,6 +94,43 @@ class LiveFeed:
         )
         return [_event(str(position), fields) for position, fields in entries or [] if fields]
 
+    async def tail(self, call_id: str, limit: int = 50) -> list[LiveEvent]:
+        """The newest events of a call, newest first.
+
+        Raises:
+            SessionStoreError: The store is out of reach.
+        """
+        entries = await self._store.within_budget(
+            self._store.redis.xrevrange(call_key("ev", call_id), "+", "-", limit)
+        )
+        return [_event(str(position), fields) for position, fields in entries or [] if fields]
+
+    async def wait(
+        self, store: SessionStore, call_id: str, *, after: str, wait_s: float, limit: int = 200
+    ) -> list[LiveEvent]:
+        """Events after a position, or the next ones that come; none within `wait_s` seconds.
+
+        Args:
+            store: A connection whose budget is longer than `wait_s`.
+            call_id: The call.
+            after: A position, `0-0` for the beginning.
+            wait_s: How long to wait.
+            limit: At most so many.
+
+        Raises:
+            SessionStoreError: The store is out of reach.
+        """
+        key = call_key("ev", call_id)
+        found = await store.within_budget(
+            store.redis.xread({key: after}, count=limit, block=max(int(wait_s * 1000), 1))
+        )
+        streams = found.values() if isinstance(found, dict) else (each[1] for each in found or [])
+        return [
+            _event(str(position), fields)
+            for stream in streams
+            for position, fields in _entries(stream)
+        ]
+
     async def _send(self, batch: list[tuple[str, dict[str, str]]]) -> None:
         try:
             async with self._store.redis.pipeline(transaction=False) as pipe:
@@ -117,6 +154,14 @@ class LiveFeed:
 
 def _flat(fields: Mapping[str, str]) -> list[str]:
     return [part for pair in fields.items() for part in pair]
+
+
+def _entries(stream: Any) -> list[tuple[Any, Mapping[Any, Any]]]:
+    """Entries of one stream of an XREAD answer, which newer protocols wrap once more."""
+    entries = list(stream)
+    if len(entries) == 1 and isinstance(entries[0], list):
+        entries = entries[0]
+    return [(position, fields) for position, fields in entries if fields]
 
 
 def _event(position: str, raw: Mapping[Any, Any]) -> LiveEvent:

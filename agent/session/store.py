@@ -31,6 +31,7 @@ class SessionStore:
             ConfigurationError: The URL is not one of Redis.
         """
         self._budget_s = budget_s
+        self.url = url
         try:
             self.redis = Redis.from_url(
                 url,

@@ -22,6 +22,9 @@ from agent.store.engine import sync_engine
 # Any number, the same for everyone who migrates one PostgreSQL database.
 ADVISORY_LOCK = 0x76697461
 
+# What the search index is called.
+WORDS = {"table": "utterance_words", "index": "ix_utterances_words"}
+
 
 def upgrade(url: URL, revision: str = "head") -> None:
     """Bring the database up to `revision`. Two processes that do so at once wait for each other.
@@ -56,6 +59,15 @@ def current(url: URL) -> str:
 def head() -> str:
     """The newest revision there is."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def is_described(_thing: object, name: str | None, kind: str, *_rest: object) -> bool:
+    """Whether a part of the schema is one that `agent.store.tables` describes.
+
+    SQLite's full-text index is a table, with more behind it, that no class stands for; PostgreSQL's
+    is an index over an expression.
+    """
+    return not (name or "").startswith(WORDS[kind]) if kind in WORDS else True
 
 
 def _config() -> Config:

@@ -27,6 +27,8 @@ from agent.store.tables import (
     UtteranceRow,
 )
 from agent.transcripts.events import KINDS
+from agent.transcripts.folding import fold
+from agent.transcripts.redact import redact
 
 log = get_logger(__name__)
 
@@ -170,6 +172,7 @@ async def _utterance(writer: _Writer, event: SpooledEvent, payload: Mapping[str,
         "role": payload["role"],
         "pii_text": payload["pii_text"],
         "pii_heard": payload.get("pii_heard"),
+        "search_text": fold(redact(payload["pii_text"])),
         "start_ms": payload["start_ms"],
         "end_ms": payload["end_ms"],
         "interrupted": payload.get("interrupted", False),

@@ -86,7 +86,10 @@ class CallEventRow(Table):
 
 
 class UtteranceRow(Table):
-    """One stretch of speech; `pii_heard` is the part of a reply that was played."""
+    """One stretch of speech; `pii_heard` is the part of a reply that was played.
+
+    `search_text` is the text without what is personal, as `agent.transcripts.folding` makes it.
+    """
 
     __tablename__ = "utterances"
     __table_args__ = (UniqueConstraint("call_id", "seq"),)
@@ -98,6 +101,7 @@ class UtteranceRow(Table):
     role: Mapped[str] = mapped_column(String(8))
     pii_text: Mapped[str] = mapped_column(Text)
     pii_heard: Mapped[str | None] = mapped_column(Text)
+    search_text: Mapped[str] = mapped_column(Text, server_default="")
     start_ms: Mapped[int] = mapped_column(Integer)
     end_ms: Mapped[int] = mapped_column(Integer)
     interrupted: Mapped[bool] = mapped_column(Boolean, default=False)

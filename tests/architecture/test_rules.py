@@ -80,7 +80,7 @@ def test_an_image_has_what_its_code_imports(requirements: str, packages: tuple[s
     installed = {
         re.split(r"[\[=<>~ ]", line)[0].replace("-", "_") for line in _requirements(requirements)
     }
-    names = {"pipecat_ai": "pipecat", "pyyaml": "yaml", "pillow": "PIL"}
+    names = {"pipecat_ai": "pipecat", "pyyaml": "yaml", "pillow": "PIL", "argon2_cffi": "argon2"}
     known = {names.get(name, name) for name in installed}
     known |= {*packages, "starlette", "typing_extensions", "numpy", "click"}
     known |= sys.stdlib_module_names
