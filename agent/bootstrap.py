@@ -24,6 +24,7 @@ from agent.session.conversation import ConversationKeeper, Conversations
 from agent.session.embedded import EmbeddedValkey
 from agent.session.lease import Leases
 from agent.session.live import LiveFeed
+from agent.session.live_calls import LiveCallList
 from agent.session.session import Sessions
 from agent.session.store import SessionStore
 from agent.session.tokens import StreamTokens
@@ -33,6 +34,7 @@ from agent.store.engine import Database
 from agent.store.journal import CallJournal
 from agent.store.shipper import Shipper
 from agent.store.spool import Spool
+from agent.supervisor.desk import SupervisorDesk, supervisor_desk
 from agent.tasks import TaskOwner
 from agent.tools.host import ToolHost
 from agent.tools.registry import ToolRegistry
@@ -52,6 +54,7 @@ class Application:
     calls: CallRepository
     live: LiveFeed
     shipper: Shipper
+    supervisors: SupervisorDesk
 
 
 @asynccontextmanager
@@ -124,6 +127,10 @@ async def build(
             data_dir=data_dir,
             token_ttl_s=settings.token_ttl_s,
         )
+        _ = tasks.spawn(LiveCallList(store).keep(lambda: desk.served), name="live-calls")
+        supervisors = await stack.enter_async_context(
+            supervisor_desk(database, store, data_dir, clock)
+        )
         yield Application(
             settings=settings,
             desk=desk,
@@ -133,6 +140,7 @@ async def build(
             calls=calls,
             live=live,
             shipper=shipper,
+            supervisors=supervisors,
         )
 
 

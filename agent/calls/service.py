@@ -88,6 +88,11 @@ class FrontDesk:
         line = self.lines.find(to_number)
         return Entrance(line.business, line.disclosure, line.recording, line.video)
 
+    @property
+    def served(self) -> frozenset[str]:
+        """Ids of the calls this process talks with now."""
+        return frozenset(self._served)
+
     async def admit(self, call: IncomingCall) -> Admission:
         """Accept a call; the same carrier call again gets a fresh token for the same `call_id`.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +13,7 @@ from agent.calls.repository import CallRecord, CallRepository
 from agent.errors import NotFoundError
 from agent.store.engine import Database
 from agent.store.supervisor_tables import NoteRow, ReviewRow
-from agent.store.tables import CallEventRow, CallRow, ToolInvocationRow, UtteranceRow
+from agent.store.tables import CallRow, ToolInvocationRow, UtteranceRow
 from agent.supervisor.access import Actor
 from agent.supervisor.audit import AuditLog
 from agent.supervisor.cursor import SIZE, cursor, page_size, read_cursor
@@ -281,18 +280,10 @@ def _turns(record: CallRecord) -> list[TurnView]:
 
 
 def _stills(record: CallRecord) -> list[StillView]:
-    events: list[CallEventRow] = [event for event in record.events if event.kind == "still"]
-    return [_still(number, event.payload) for number, event in enumerate(events)]
-
-
-def _still(number: int, payload: dict[str, Any]) -> StillView:
-    return StillView(
-        number=number,
-        at_ms=int(payload.get("at_ms", 0)),
-        sha256=str(payload.get("sha256", "")),
-        bytes=int(payload.get("bytes", 0)),
-        media_type=str(payload.get("media_type", "image/jpeg")),
-    )
+    return [
+        StillView(number, row.at_ms, row.sha256, row.bytes, row.width, row.height)
+        for number, row in enumerate(record.stills)
+    ]
 
 
 def _ms(start: datetime | None, end: datetime | None) -> int | None:

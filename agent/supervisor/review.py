@@ -139,11 +139,13 @@ class Reviews:
                 .where(ReviewRow.call_id == call_id)
                 .order_by(ReviewRow.created_at, ReviewRow.id)
             )
-            return [_review(review, card) for review, card in rows.tuples()]
+            return [_review(review, card) for review, card in rows]
 
 
 async def _newest(db: AsyncSession) -> ScorecardRow | None:
-    query = select(ScorecardRow).order_by(ScorecardRow.created_at.desc(), ScorecardRow.id)
+    query = select(ScorecardRow).order_by(
+        ScorecardRow.created_at.desc(), ScorecardRow.version.desc()
+    )
     return (await db.scalars(query.limit(1))).first()
 
 

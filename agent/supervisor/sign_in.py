@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 
 from sqlalchemy import delete, select, update
 
@@ -62,7 +63,7 @@ class SignIns:
         if user is not None and user.locked_until is not None and user.locked_until > now:
             left = (user.locked_until - now).total_seconds()
             raise TooManyRequestsError(
-                f"Too many wrong passwords: try again in {left // 60 + 1:.0f} minutes.", left
+                f"Too many wrong passwords: try again in {ceil(left / 60)} minutes.", left
             )
         fits = await password_fits(user.password_hash if user else None, password)
         if user is None or user.disabled_at is not None or not fits:

@@ -145,7 +145,8 @@ class StillView:
     at_ms: int
     sha256: str
     bytes: int
-    media_type: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from sqlalchemy.dialects import postgresql
 from agent.transcripts.folding import fold
 from agent.transcripts.redact import redact
 
-revision = "0002"
-down_revision = "0001"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
