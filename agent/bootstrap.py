@@ -20,6 +20,7 @@ from agent.calls.serving import CallRunner
 from agent.calls.slots import CallSlots
 from agent.clock import Clock, SystemClock
 from agent.errors import ConfigurationError
+from agent.health import Health
 from agent.session.conversation import ConversationKeeper, Conversations
 from agent.session.embedded import EmbeddedValkey
 from agent.session.lease import Leases
@@ -55,6 +56,7 @@ class Application:
     live: LiveFeed
     shipper: Shipper
     supervisors: SupervisorDesk
+    health: Health
 
 
 @asynccontextmanager
@@ -111,6 +113,19 @@ async def build(
         def journal(call_id: str, epoch: int) -> CallJournal:
             return CallJournal(call_id, epoch, spool=spool, live=live, clock=clock)
 
+        slots = CallSlots(settings.max_calls, settings.token_ttl_s, clock)
+        health = Health(
+            slots=slots,
+            capacity=settings.max_calls,
+            lines=lines,
+            spool=spool,
+            shipper=shipper,
+            live=live,
+            model_url=settings.model_url,
+            clock=clock,
+        )
+        _ = tasks.spawn(health.run(), name="health")
+
         desk = FrontDesk(
             lines=lines,
             registry=registry,
@@ -122,7 +137,7 @@ async def build(
             recall=Recall(conversations, calls),
             tokens=StreamTokens(store, settings.token_ttl_s),
             journals=journal,
-            slots=CallSlots(settings.max_calls, settings.token_ttl_s, clock),
+            slots=slots,
             clock=clock,
             data_dir=data_dir,
             token_ttl_s=settings.token_ttl_s,
@@ -141,6 +156,7 @@ async def build(
             live=live,
             shipper=shipper,
             supervisors=supervisors,
+            health=health,
         )
 
 

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
         max_calls: Calls one process serves at a time.
         token_ttl_s: Seconds within which an admitted call's media stream must open.
         tool_secrets_dir: Folder with one file for each secret a tool may ask for.
+        metrics_token: Bearer token of `/metrics`, which does not exist without one.
         log_format: `console` for people, `json` for machines.
         log_level: Lowest level that is logged.
         log_pii: Show personal data in logs instead of a mark.
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     max_calls: int = Field(default=20, ge=1)
     token_ttl_s: float = Field(default=60.0, ge=1.0, le=600.0)
     tool_secrets_dir: Path | None = None
+    metrics_token: SecretStr = SecretStr("")
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_pii: bool = False

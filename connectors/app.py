@@ -1,16 +1,16 @@
-"""The web application callers come in by: every carrier's routes, and two health checks."""
+"""The web application callers come in by: every carrier's routes, health checks and measurements."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 
 from agent.api import CallDesk
 from connectors.carrier import Carrier
+from connectors.health import Checks, Fine, health_router
 from connectors.twilio.carrier import TwilioCarrier
 from connectors.twilio.config import TwilioConfig
 
@@ -19,16 +19,18 @@ def build_app(
     desk: CallDesk,
     twilio: TwilioConfig,
     *,
-    is_ready: Callable[[], bool] = lambda: True,
+    checks: Checks | None = None,
     about: Mapping[str, str] = MappingProxyType({}),
+    metrics_token: str = "",
 ) -> FastAPI:
     """Put the carriers in front of the desk.
 
     Args:
         desk: Admits and serves calls.
         twilio: The account whose webhooks are answered.
-        is_ready: False while draining or without a model: `/readyz` then answers 503.
+        checks: What the process says about its health; nothing is wrong when absent.
         about: Facts served by `/healthz`, such as version and licence of the loaded weights.
+        metrics_token: Bearer token of `/metrics`, which does not exist when it is empty.
     """
     carriers: list[Carrier] = [TwilioCarrier(desk, twilio)]
 
@@ -44,14 +46,5 @@ def build_app(
     for carrier in carriers:
         app.include_router(carrier.router())
 
-    @app.get("/healthz")
-    async def healthz() -> JSONResponse:
-        return JSONResponse({"status": "ok", **about})
-
-    @app.get("/readyz")
-    async def readyz() -> JSONResponse:
-        if is_ready():
-            return JSONResponse({"status": "ready"})
-        return JSONResponse({"status": "not ready"}, status_code=503)
-
+    app.include_router(health_router(checks or Fine(), about, metrics_token))
     return app

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from agent.errors import PortInUseError
 from agent.tasks import TaskOwner
+from connectors.prompt_http import PromptHTTP
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 3
@@ -27,6 +28,7 @@ def media_config(app: FastAPI, *, stop_limit_s: int = STOP_LIMIT_S) -> uvicorn.C
     """
     return uvicorn.Config(
         app,
+        http=PromptHTTP,
         log_config=None,
         access_log=False,
         ws_max_size=64 * 1024,

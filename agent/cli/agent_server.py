@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from agent import metrics
 from agent.api import (
     Admission,
     CallControl,
@@ -24,7 +25,7 @@ from agent.api import (
 )
 from agent.bootstrap import Application, build
 from agent.clock import SystemClock
-from agent.errors import CapacityError, ConfigurationError, ModelUnavailableError
+from agent.errors import CapacityError, ConfigurationError, ModelUnavailableError, VitaError
 from agent.pipeline.runner import PipelineRunner
 from agent.settings import Settings
 from connectors.app import build_app
@@ -53,9 +54,13 @@ class Door:
             LineNotFoundError: No line has this number.
             SessionStoreError: Redis is out of reach.
         """
-        if self.closed:
-            raise CapacityError("The agent is about to stop and takes no new call.")
-        return await self._desk.admit(call)
+        try:
+            if self.closed:
+                raise CapacityError("The agent is about to stop and takes no new call.")
+            return await self._desk.admit(call)
+        except VitaError as error:
+            metrics.CALLS_REFUSED.labels(error.code).inc()
+            raise
 
     async def claim(self, token: str, carrier_call_id: str) -> str:
         """Exchange a one-use token for its `call_id`."""
@@ -84,7 +89,7 @@ class AgentServer:
 
     async def drain(self, limit_s: float) -> bool:
         """Take no new call and wait for the running ones. False: some still run after `limit_s`."""
-        self.door.closed = True
+        self.door.closed = self.application.health.draining = True
         slots = self.application.desk.slots
         try:
             async with asyncio.timeout(limit_s):
@@ -119,7 +124,13 @@ async def serving_agent(
     runner = PipelineRunner(settings.model_url, key, SystemClock())
     async with build(settings, runner=runner) as application:
         door = Door(application.desk)
-        app = build_app(door, twilio, is_ready=lambda: not door.closed, about=about)
+        app = build_app(
+            door,
+            twilio,
+            checks=application.health,
+            about=about,
+            metrics_token=settings.metrics_token.get_secret_value(),
+        )
         async with AppServer(app, bound=bound) as server:
             yield AgentServer(application, door, server.url)
 

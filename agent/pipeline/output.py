@@ -9,6 +9,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from typing_extensions import override
 
 from agent.api import MediaLeg
+from agent.metrics import FRAME_LAG
 from agent.pipeline.pacer import Chunk, Mark, Pacer
 from agent.pipeline.parts import CallParts, ReplyAudioFrame
 
@@ -53,12 +54,14 @@ class PacedOutput(FrameProcessor):
         while True:
             self._more.clear()
             await self._send_due()
-            wait_s = self._pacer.wait_s(self._parts.time.now())
+            now = self._parts.time.now()
+            wait_s = self._pacer.wait_s(now)
             try:
                 async with asyncio.timeout(wait_s):
                     await self._more.wait()
             except TimeoutError:
-                continue
+                lag_s = self._parts.time.now() - now - (wait_s or 0.0)
+                FRAME_LAG.observe(max(lag_s, 0.0))
 
     async def _send_due(self) -> None:
         """One thing at a time, so that a clear waits for one send at most and overtakes the rest."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.clock import Clock
 from agent.log import get_logger
+from agent.metrics import CallMeter
 from agent.session.live import LiveFeed
 from agent.store.spool import Spool, SpooledEvent, SpoolError
 from agent.transcripts.events import KINDS
@@ -33,6 +34,7 @@ class CallJournal:
         self._live = live
         self._clock = clock
         self._guard = threading.Lock()
+        self._meter = CallMeter()
 
     def record(self, kind: str, payload: Mapping[str, Any], *, durable: bool = False) -> int:
         """Append an event and return its sequence number.
@@ -56,4 +58,5 @@ class CallJournal:
                 raise
             log.exception("event_lost", kind=kind, seq=seq)
         self._live.publish(self._call_id, seq, kind, at, payload)
+        self._meter.saw(kind, payload)
         return seq

@@ -46,6 +46,11 @@ class Shipper:
         self._one_at_a_time = asyncio.Lock()
         self._backoff_s = 0.0
 
+    @property
+    def reaches_database(self) -> bool:
+        """Whether the last attempt to ship did not fail."""
+        return not self._backoff_s
+
     async def run(self) -> None:
         """Ship until `stop`; whenever the database is away, try again later."""
         while not self._stopping.is_set():

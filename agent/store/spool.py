@@ -68,6 +68,7 @@ class Spool:
         self._lock_file = lock
         self.path = path
         self._guard = threading.Lock()
+        self._probes = 0
         self._fast = _connect(path, synchronous="NORMAL")
         self._sure = _connect(path, synchronous="FULL")
         self._back = _connect(path, synchronous="NORMAL")
@@ -151,6 +152,24 @@ class Spool:
         (waiting,) = self._back.execute("SELECT count(*) FROM events").fetchone()
         (rejected,) = self._back.execute("SELECT count(*) FROM rejected").fetchone()
         return waiting, rejected
+
+    def oldest(self) -> datetime | None:
+        """When the oldest event that waits happened; None when none waits."""
+        row = self._back.execute("SELECT at FROM events ORDER BY id LIMIT 1").fetchone()
+        return datetime.fromisoformat(row[0]) if row else None
+
+    def probe(self) -> None:
+        """Write something small. May block; not for the event loop's thread.
+
+        Raises:
+            SpoolError: The disk did not take it.
+        """
+        self._probes = (self._probes + 1) % (1 << 30)
+        try:
+            with self._guard:
+                self._fast.execute(f"PRAGMA user_version={self._probes}")
+        except sqlite3.Error as error:
+            raise SpoolError(f"The spool {self.path} takes no event: {error}.") from error
 
     def close(self) -> None:
         """Close the file and let go of it."""

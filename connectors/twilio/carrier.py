@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from agent.api import CallControl, CallDesk
+from agent.metrics import webhook_timed
 from connectors.twilio.call_control import TwilioCallControl, TwilioRest
 from connectors.twilio.config import (
     AFTER_PATH,
@@ -34,9 +39,9 @@ class TwilioCarrier:
     def router(self) -> APIRouter:
         """The three webhooks and the media socket."""
         router = APIRouter(include_in_schema=False)
-        router.add_route(VOICE_PATH, self._webhooks.voice, methods=["POST"])
-        router.add_route(AFTER_PATH, self._webhooks.after, methods=["POST"])
-        router.add_route(STATUS_PATH, self._webhooks.status, methods=["POST"])
+        router.add_route(VOICE_PATH, _timed("voice", self._webhooks.voice), methods=["POST"])
+        router.add_route(AFTER_PATH, _timed("after", self._webhooks.after), methods=["POST"])
+        router.add_route(STATUS_PATH, _timed("status", self._webhooks.status), methods=["POST"])
         router.add_websocket_route(MEDIA_PATH, self._media)
         return router
 
@@ -53,3 +58,14 @@ class TwilioCarrier:
         if welcomed is not None:
             started, leg, call_id = welcomed
             await self._door.serve(call_id, leg, self.control(started.call_sid))
+
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def _timed(webhook: str, answer: Answer) -> Answer:
+    async def timed(request: Request) -> Response:
+        with webhook_timed(webhook):
+            return await answer(request)
+
+    return timed

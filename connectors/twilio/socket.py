@@ -11,6 +11,7 @@ from agent.api import CallControl, CallDesk, DigitPressed, LegEvent, MarkPlayed,
 from agent.audio import TELEPHONE, AudioFormat
 from agent.errors import TokenRejectedError, VitaError
 from agent.log import bound_call, get_logger
+from agent.metrics import WEBHOOKS_REJECTED
 from connectors.twilio.answers import TOKEN_PARAMETER
 from connectors.twilio.config import TwilioConfig
 from connectors.twilio.media_stream import (
@@ -138,6 +139,7 @@ class MediaDoor:
         scope = websocket.scope
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         if not self._signatures.upgrade(raw_path, scope["query_string"], websocket.headers):
+            WEBHOOKS_REJECTED.labels("stream signature").inc()
             log.warning("upgrade_rejected", reason="signature")
             await websocket.close(CLOSE_POLICY)  # before the accept this answers 403
             return None
@@ -145,6 +147,7 @@ class MediaDoor:
         try:
             return await self._open(websocket)
         except _RefusedError as error:
+            WEBHOOKS_REJECTED.labels("stream").inc()
             log.warning("stream_rejected", reason=str(error))
             await close_socket(websocket, error.close_code, self._config.send_timeout_s)
         except WebSocketDisconnect as error:

@@ -18,6 +18,7 @@ from agent.errors import (
     VitaError,
 )
 from agent.log import get_logger
+from agent.metrics import WEBHOOKS_REJECTED
 from connectors.twilio import answers
 from connectors.twilio.config import TwilioConfig
 from connectors.twilio.signature import SignatureCheck
@@ -187,6 +188,7 @@ def _twiml(document: str) -> Response:
 
 
 def _rejected(request: Request, error: RejectedRequestError) -> Response:
+    WEBHOOKS_REJECTED.labels(str(error)).inc()
     log.warning("webhook_rejected", path=request.url.path, status=error.status, reason=str(error))
     # closing the connection also ends a body that is still coming
     return Response(status_code=error.status, headers={"Connection": "close"})

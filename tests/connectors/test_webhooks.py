@@ -257,14 +257,6 @@ async def test_health_tells_the_facts_it_was_given() -> None:
     assert ready.status_code == 200
 
 
-async def test_a_draining_service_is_healthy_but_not_ready() -> None:
-    config = TwilioConfig("AC1", "token", "http://127.0.0.1:1")
-    app = build_app(EchoDesk(), config, is_ready=lambda: False)
-    async with AppServer(app) as server, httpx.AsyncClient(trust_env=False) as client:
-        assert (await client.get(f"{server.url}/healthz")).status_code == 200
-        assert (await client.get(f"{server.url}/readyz")).status_code == 503
-
-
 async def test_a_taken_port_is_one_clear_sentence() -> None:
     taken = listen("127.0.0.1", 0)
     port = taken.getsockname()[1]

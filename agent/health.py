@@ -1,0 +1,183 @@
+"""Whether the process lives, and whether it should get calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from agent import metrics
+from agent.calls.line_source import LineSource
+from agent.calls.slots import CallSlots
+from agent.clock import Clock
+from agent.log import get_logger
+from agent.session.live import LiveFeed
+from agent.store.shipper import Shipper
+from agent.store.spool import Spool, SpoolError
+
+log = get_logger(__name__)
+
+LOOP_LAG_LIMIT_S: Final = 1.0
+
+_BEAT_S = 0.25
+_BEATS = 20
+_PROBE_EVERY_S = 2.0
+_PROBE_LIMIT_S = 2.0
+_FRESH_S = 1.0
+
+
+class LoopWatch:
+    """Measures how late the event loop runs what is due. `lag_s` is the worst of five seconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lags: deque[float] = deque([0.0], maxlen=_BEATS)
+
+    @property
+    def lag_s(self) -> float:
+        """Seconds."""
+        return max(self._lags)
+
+    @property
+    def steady_lag_s(self) -> float:
+        """The best of five seconds: high only when the loop is late all the time."""
+        return min(self._lags)
+
+    async def run(self) -> None:
+        """Measure, for ever."""
+        while True:
+            due = self._clock.monotonic() + _BEAT_S
+            await asyncio.sleep(_BEAT_S)
+            self._lags.append(max(self._clock.monotonic() - due, 0.0))
+
+
+class ModelWatch:
+    """Looks every two seconds whether something listens at the model server's address."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._host = parts.hostname or ""
+        self._port = parts.port or {"ws": 80, "wss": 443}.get(parts.scheme, 0)
+        self.up = False
+
+    async def run(self) -> None:
+        """Look, for ever."""
+        while True:
+            up = await self._reachable()
+            if up != self.up:
+                log.info("model_server", reachable=up)
+            self.up = up
+            await asyncio.sleep(_PROBE_EVERY_S)
+
+    async def _reachable(self) -> bool:
+        try:
+            async with asyncio.timeout(_PROBE_LIMIT_S):
+                _, writer = await asyncio.open_connection(self._host, self._port)
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    """How the spool is. `takes_events` is False when the disk refuses to write."""
+
+    takes_events: bool
+    waiting: int = 0
+    rejected: int = 0
+    oldest: datetime | None = None
+
+
+class Health:
+    """Answers the health checks and fills the gauges.
+
+    The database and Redis do not count: a call goes on without the first, and without the second
+    a new caller hears that something is wrong, which is better than ringing on.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: CallSlots,
+        capacity: int,
+        lines: LineSource,
+        spool: Spool,
+        shipper: Shipper,
+        live: LiveFeed,
+        model_url: str,
+        clock: Clock,
+    ) -> None:
+        self._slots = slots
+        self._capacity = capacity
+        self._lines = lines
+        self._spool = spool
+        self._shipper = shipper
+        self._live = live
+        self._loop = LoopWatch(clock)
+        self._model = ModelWatch(model_url)
+        self._clock = clock
+        self._state = SpoolState(takes_events=True)
+        self._looked_at = float("-inf")
+        self._one_look = asyncio.Lock()
+        self.draining = False
+
+    async def run(self) -> None:
+        """Watch the event loop and the model server, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._loop.run(), name="health.loop")
+            group.create_task(self._model.run(), name="health.model")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the event loop keeps up: it is not late by a second all the time."""
+        return self._loop.steady_lag_s < LOOP_LAG_LIMIT_S
+
+    async def not_ready(self) -> list[str]:
+        """Why this process should get no new calls; empty when it should."""
+        state = await self._look()
+        checks = {
+            "draining": self.draining,
+            "at_capacity": self._slots.in_use >= self._capacity,
+            "spool": not state.takes_events,
+            "model": not self._model.up,
+        }
+        return [name for name, bad in checks.items() if bad]
+
+    async def fill_gauges(self) -> None:
+        """Bring the gauges up to date; everything else is counted as it happens."""
+        metrics.READY.set(not await self.not_ready())
+        state = self._state
+        metrics.CALLS_LIVE.set(self._slots.in_use)
+        metrics.CALLS_CAPACITY.set(self._capacity)
+        metrics.LINES.set(len(self._lines))
+        metrics.SPOOL_EVENTS.set(state.waiting)
+        metrics.SPOOL_REJECTED.set(state.rejected)
+        age_s = (self._clock.now() - state.oldest).total_seconds() if state.oldest else 0.0
+        metrics.SPOOL_OLDEST.set(max(age_s, 0.0))
+        metrics.DATABASE_UP.set(self._shipper.reaches_database)
+        metrics.LIVE_DROPPED.set(self._live.dropped)
+        metrics.MODEL_UP.set(self._model.up)
+        metrics.LOOP_LAG.set(self._loop.lag_s)
+
+    async def _look(self) -> SpoolState:
+        """The spool's state, at most a second old: anybody may ask, and asking costs a write."""
+        async with self._one_look:
+            now = self._clock.monotonic()
+            if now - self._looked_at >= _FRESH_S:
+                self._state = await asyncio.to_thread(_probe, self._spool)
+                self._looked_at = now
+        return self._state
+
+
+def _probe(spool: Spool) -> SpoolState:
+    try:
+        spool.probe()
+        waiting, rejected = spool.counts()
+        return SpoolState(True, waiting, rejected, spool.oldest())
+    except SpoolError as error:
+        log.error("spool_fails", reason=str(error))  # noqa: TRY400 - the sentence says it all
+        return SpoolState(False)
