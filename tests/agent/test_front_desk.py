@@ -109,7 +109,7 @@ async def app(redis_url: str, tmp_path: Path, runner: Runner) -> AsyncIterator[A
         profile="test",
         data_dir=tmp_path,
         redis_url=redis_url,
-        lines_file=DEMO_LINES,
+        lines_file=open_lines(tmp_path),
         max_calls=2,
     )
     async with build(settings, runner=runner) as app:
@@ -135,6 +135,15 @@ async def logged(app: Application, call_id: str) -> CallRecord:
 
 def states(record: CallRecord) -> list[str]:
     return [event.payload["state"] for event in record.events if event.kind == "call_state"]
+
+
+def open_lines(tmp_path: Path) -> Path:
+    """The demonstration's lines, both answered at any hour, the second without a recording."""
+    document = yaml.safe_load(DEMO_LINES.read_text())
+    document["lines"][1] |= {"after_hours": "answer", "recording": False}
+    path = tmp_path / "open.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
 
 
 def closed_lines(tmp_path: Path) -> Path:
