@@ -28,6 +28,7 @@ from agent.clock import SystemClock
 from agent.errors import CapacityError, ConfigurationError, ModelUnavailableError, VitaError
 from agent.pipeline.runner import PipelineRunner
 from agent.settings import Settings
+from agent.tools.registry import ToolRegistry
 from connectors.app import build_app
 from connectors.server import AppServer
 from connectors.twilio.config import TwilioConfig
@@ -107,6 +108,7 @@ async def serving_agent(
     bound: socket.socket,
     *,
     about: Mapping[str, str] = MappingProxyType({}),
+    registry: ToolRegistry | None = None,
 ) -> AsyncIterator[AgentServer]:
     """Serve the agent on a bound socket until the block is left.
 
@@ -115,6 +117,7 @@ async def serving_agent(
         twilio: The Twilio account whose calls are answered.
         bound: A socket from `connectors.server.listen`.
         about: Facts for `/healthz`, such as the licence of the loaded weights.
+        registry: The tools; all installed plugins when absent.
 
     Raises:
         ConfigurationError: A setting, the lines, the tools or the database are wrong.
@@ -122,7 +125,7 @@ async def serving_agent(
     """
     key = settings.model_api_key.get_secret_value()
     runner = PipelineRunner(settings.model_url, key, SystemClock())
-    async with build(settings, runner=runner) as application:
+    async with build(settings, runner=runner, registry=registry) as application:
         door = Door(application.desk)
         app = build_app(
             door,

@@ -20,7 +20,7 @@ from agent.calls.line_source import NO_LINES
 from agent.calls.lines import AppliedLine, LineCatalog
 from agent.calls.lines_file import read_lines
 from agent.clock import SystemClock
-from agent.errors import ConfigurationError
+from agent.errors import ConfigurationError, LineNotFoundError
 from agent.settings import load_settings
 from agent.store import migrate
 from agent.store.engine import Database
@@ -220,6 +220,18 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_value(each)}" for key, each in value.items()) + "}"
     return "none" if value is None else str(value)
+
+
+def applied_line(entry: str) -> Line:
+    """The line that was applied for a number or a call page.
+
+    Raises:
+        LineNotFoundError: There is none.
+    """
+    for each in _run(LineCatalog.applied):
+        if entry in ((line := each.line()).entry, f"web:{line.web}"):
+            return line
+    raise LineNotFoundError(f"No line {entry} is applied: `vita lines list` shows which are.")
 
 
 def _run(ask: Callable[[LineCatalog], Awaitable[T]]) -> T:

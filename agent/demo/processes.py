@@ -16,6 +16,7 @@ from agent.cli.agent_server import AgentServer, model_card, serving_agent
 from agent.errors import ConfigurationError, ModelUnavailableError
 from agent.settings import Settings, load_settings
 from agent.tasks import TaskOwner
+from agent.tools.registry import ToolRegistry
 from connectors.server import listen
 from connectors.twilio.config import STATUS_PATH, VOICE_PATH, TwilioConfig
 from connectors.twilio.twin import Twin, TwinAccount
@@ -154,6 +155,7 @@ async def open_house(
     step: Step,
     model_url: str = "",
     checkpoint: Path | None = None,
+    registry: ToolRegistry | None = None,
 ) -> AsyncIterator[House]:
     """Start everything; stop it in the opposite order when the block is left.
 
@@ -163,6 +165,7 @@ async def open_house(
         step: Shows progress.
         model_url: A model server that runs already; one is started when empty.
         checkpoint: Weights for the one that is started; vita-tiny when None.
+        registry: The tools; all installed plugins when None.
 
     Raises:
         VitaError: A part cannot be started; the sentence says why.
@@ -189,7 +192,13 @@ async def open_house(
                 api_base_url=twin.url,
             )
             agent = await stack.enter_async_context(
-                serving_agent(_settings(data_dir, lines, model_url), twilio, bound, about=card)
+                serving_agent(
+                    _settings(data_dir, lines, model_url),
+                    twilio,
+                    bound,
+                    about=card,
+                    registry=registry,
+                )
             )
         yield House(agent, twin, model_url, card, data_dir)
 

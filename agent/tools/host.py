@@ -55,6 +55,11 @@ class ToolHost:
         """Secrets a tool has declared and nobody has set."""
         return [name for name in tool.secrets if name not in self._secrets]
 
+    async def finished(self) -> None:
+        """Wait for the tools that are kept, as long as one may take."""
+        if self._kept:
+            await asyncio.wait(self._kept, timeout=LONGEST_TIMEOUT_S)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -66,5 +71,5 @@ class ToolHost:
     ) -> None:
         if self._kept:
             log.info("tools_finish", tools=len(self._kept))
-            await asyncio.wait(self._kept, timeout=LONGEST_TIMEOUT_S)
+            await self.finished()
         await self._tasks.close()

@@ -5,7 +5,7 @@ A plugin that cannot be loaded is noted with its reason; the others are loaded a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -60,8 +60,31 @@ class ToolRegistry:
         registry = cls()
         found = entry_points(group=GROUP) if points is None else points
         for point in sorted(found, key=_order):
-            registry._load(point)
+            source = point.dist.name if point.dist is not None else point.value
+            registry.load(point.name, point.value, point.load, source=source)
         return registry
+
+    def load(self, plugin: str, module: str, load: Callable[[], Any], *, source: str) -> None:
+        """Add the tools of one plugin; what goes wrong is added to `failures`.
+
+        Args:
+            plugin: Its name.
+            module: Where it is.
+            load: Imports it: a tool, several, or a module with tools in it.
+            source: What its tools are said to come from.
+        """
+        try:
+            tools = _tools_of(load())
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, run at import
+            self._fail(plugin, module, f"cannot be loaded: {_reason(error)}")
+            return
+        if not tools:
+            self._fail(plugin, module, "holds no tool")
+        for each in tools:
+            try:
+                self.add(replace(each, source=source))
+            except ConfigurationError as error:
+                self._fail(plugin, module, f"is in conflict: {_reason(error)}")
 
     def add(self, tool: Tool) -> None:
         """Add one tool.
@@ -112,33 +135,14 @@ class ToolRegistry:
     def _hint(self) -> str:
         return "; ".join([*map(str, self.failures), "`vita tools list` shows what is installed"])
 
-    def _load(self, point: EntryPoint) -> None:
-        try:
-            tools = _tools_of(point.load())
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, run at import
-            self._fail(point, f"cannot be loaded: {_reason(error)}")
-            return
-        if not tools:
-            self._fail(point, "holds no tool")
-        for each in tools:
-            try:
-                self.add(replace(each, source=_source(point)))
-            except ConfigurationError as error:
-                self._fail(point, f"is in conflict: {_reason(error)}")
-
-    def _fail(self, point: EntryPoint, reason: str) -> None:
-        failure = PluginFailure(point.name, point.value, reason)
-        self.failures.append(failure)
-        log.error("tool_plugin_failed", plugin=point.name, module=point.value, reason=reason)
+    def _fail(self, plugin: str, module: str, reason: str) -> None:
+        self.failures.append(PluginFailure(plugin, module, reason))
+        log.error("tool_plugin_failed", plugin=plugin, module=module, reason=reason)
 
 
 def _order(point: EntryPoint) -> tuple[bool, str, str]:
     """Our own come first: nobody takes the name of a built-in tool away."""
     return not point.value.startswith("agent."), point.name, point.value
-
-
-def _source(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else point.value
 
 
 def _reason(error: BaseException) -> str:
