@@ -172,6 +172,40 @@ class CallControl(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DialOrder:
+    """An outbound call to place.
+
+    Attributes:
+        from_number: The line's number, E.164.
+        to_number: Whom to call, E.164.
+        ring_s: How long to let it ring.
+        longest_s: The carrier ends the call after so long, whatever we do.
+        wait_for_tone: Whether the verdict on an answering machine waits for its tone.
+    """
+
+    from_number: str
+    to_number: str
+    ring_s: int
+    longest_s: int
+    wait_for_tone: bool = False
+
+
+class Dialler(Protocol):
+    """A carrier that places calls. They then come in like any other, as `outbound`."""
+
+    name: str
+    """As in `IncomingCall.carrier`."""
+
+    async def dial(self, order: DialOrder) -> str:
+        """Place a call; returns the carrier's own id of it.
+
+        Raises:
+            CarrierError: The carrier refused or did not answer in time.
+        """
+        ...
+
+
 CallOutcome = Literal["caller_hung_up", "agent_ended", "transferred", "failed"]
 
 
@@ -231,6 +265,14 @@ class CallDesk(Protocol):
 
         Never raises for the model, a tool or a store: the caller hears an apology and the outcome
         is `failed`.
+        """
+        ...
+
+    async def answered_by(self, carrier: str, carrier_call_id: str, verdict: str) -> bool:
+        """The carrier's verdict on who answered an outbound call, such as `machine_start`.
+
+        Returns:
+            Whether the carrier should hang up at once: a machine answered, and nobody here talks.
         """
         ...
 

@@ -11,8 +11,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.api import Dialler
 from agent.calls.line_source import AppliedLines, LineSource, load_lines
 from agent.calls.lines import LineCatalog
+from agent.calls.outbound import OutboundCalls
 from agent.calls.recall import Recall
 from agent.calls.repository import CallRepository
 from agent.calls.service import FrontDesk
@@ -31,6 +33,7 @@ from agent.session.store import SessionStore
 from agent.session.tokens import StreamTokens
 from agent.settings import Settings
 from agent.store import migrate
+from agent.store.dialling import DiallingBook
 from agent.store.engine import Database
 from agent.store.journal import CallJournal
 from agent.store.shipper import Shipper
@@ -53,6 +56,7 @@ class Application:
     catalog: LineCatalog
     registry: ToolRegistry
     calls: CallRepository
+    outbound: OutboundCalls
     live: LiveFeed
     shipper: Shipper
     supervisors: SupervisorDesk
@@ -64,6 +68,7 @@ async def build(
     settings: Settings,
     *,
     runner: CallRunner,
+    dialler: Dialler | None = None,
     registry: ToolRegistry | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Application]:
@@ -72,6 +77,7 @@ async def build(
     Args:
         settings: The installation's settings.
         runner: Runs one call's conversation.
+        dialler: Places outbound calls; nobody does when absent.
         registry: The tools; all installed plugins when absent.
         clock: Where time is read; the machine's when absent.
 
@@ -153,6 +159,7 @@ async def build(
             catalog=catalog,
             registry=registry,
             calls=calls,
+            outbound=OutboundCalls(desk, DiallingBook(database), dialler),
             live=live,
             shipper=shipper,
             supervisors=supervisors,

@@ -53,14 +53,22 @@ class CallIntents:
     """What tools asked to happen once the agent has finished speaking."""
 
     hang_up: bool = False
+    last_words: str = ""
     transfer_to: str = ""
+    do_not_call: bool = False
     reason: str = ""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def ask_hang_up(self, reason: str) -> None:
-        """End the call after the current reply was heard."""
+    def ask_hang_up(self, reason: str, *, last_words: str = "") -> None:
+        """End the call after the current reply and `last_words` were heard."""
         self.hang_up = True
+        self.last_words = last_words
         self.reason = reason
+        self.changed.set()
+
+    def ask_do_not_call(self) -> None:
+        """Put the other side's number on the do-not-call list."""
+        self.do_not_call = True
         self.changed.set()
 
     def ask_transfer(self, target: str, reason: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from agent.calls.hours import OpeningHours
+from agent.calls.outbound_rules import OutboundRules
 
 E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{6,14}$")]
 E164OrNone = Annotated[str, StringConstraints(pattern=r"^(\+[1-9]\d{6,14})?$")]
@@ -41,6 +42,7 @@ class Line(BaseModel):
         reprompts: How often in a row a silent caller is asked before the call ends.
         reprompt_text: What a silent caller is asked.
         max_duration_s: Longest call, in seconds.
+        outbound: Rules for calls the line places; it places none when absent.
         voice: Name of the voice, as the model server knows it.
         instructions_override: Replaces the whole system prompt when set.
     """
@@ -68,6 +70,7 @@ class Line(BaseModel):
     reprompts: int = Field(default=2, ge=1, le=10)
     reprompt_text: OneLine = "Are you still there?"
     max_duration_s: int = Field(default=600, ge=10, le=4 * 3600)
+    outbound: OutboundRules | None = None
     voice: str = "default"
     instructions_override: str = ""
 
@@ -85,6 +88,8 @@ class Line(BaseModel):
             raise ValueError("after_hours: say needs hours and an after_hours_text")
         if self.video and not self.web:
             raise ValueError("video needs a web name: a phone has no camera")
+        if self.outbound and not (self.outbound.time_zone or self.hours):
+            raise ValueError("outbound needs a time_zone, its own or that of the hours")
         if self.keep_stills and not self.video:
             raise ValueError("keep_stills needs video")
         return self

@@ -23,6 +23,7 @@ from agent.calls.line import Line
 from agent.calls.line_source import LineSource
 from agent.calls.live_call import LiveCall
 from agent.calls.memory import Entry
+from agent.calls.outbound_rules import is_machine
 from agent.calls.recall import Recall, tool_runs
 from agent.calls.serving import CallRunner, Serving
 from agent.calls.slots import CallSlots
@@ -116,15 +117,26 @@ class FrontDesk:
         self.slots.promise(call_id)
         try:
             if known is None:
-                epoch = await self.leases.next_epoch(call_id)
-                session = CallSession(call, line, calls.Call(epoch=epoch))
-                self._record_admission(session)
-                await self.sessions.save(session)
+                await self._note(call, line)
             token = await self.tokens.issue(call_id, call.carrier_call_id)
         except VitaError:
             self.slots.forget(call_id)
             raise
         return Admission(call_id=call_id, token=token, token_ttl_s=self.token_ttl_s)
+
+    async def expect(self, call: IncomingCall, line: Line) -> str:
+        """Note an outbound call that was just placed; returns its `call_id`.
+
+        It takes no place before it is answered. A carrier that is faster is fine.
+
+        Raises:
+            SessionStoreError: Redis is out of reach.
+            SpoolError: The local disk takes no record of the call.
+        """
+        call_id = calls.call_id_for(call.carrier, call.carrier_call_id)
+        if await self.sessions.load(call_id) is None:
+            await self._note(call, line)
+        return call_id
 
     async def claim(self, token: str, carrier_call_id: str) -> str:
         """Exchange a one-use token for its `call_id`.
@@ -149,6 +161,29 @@ class FrontDesk:
                 return "failed"
             finally:
                 self.slots.stop(call_id)
+
+    async def answered_by(self, carrier: str, carrier_call_id: str, verdict: str) -> bool:
+        """Who answered an outbound call; True: the carrier should hang up at once.
+
+        Verdicts are right nine times out of ten, and late: the agent talks meanwhile.
+        """
+        call_id = calls.call_id_for(carrier, carrier_call_id)
+        with bound_call(call_id):
+            session = await self.sessions.load(call_id)
+            if session is None or session.call.over:
+                return False
+            serving = self._served.get(call_id)
+            epoch = 0 if serving else await self.leases.next_epoch(call_id)
+            journal = serving.live.journal if serving else self.journals(call_id, epoch)
+            journal.record("answered_by", {"verdict": verdict})
+            log.info("answered_by", verdict=verdict)
+            if serving is None or not is_machine(verdict):
+                return is_machine(verdict)
+            rules = session.line.outbound
+            leave = rules is not None and rules.answering_machine == "leave_message"
+            words = rules.message if rules and leave else ""
+            serving.live.intents.ask_hang_up("answering machine", last_words=words)
+            return False
 
     async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
         """The carrier reports that the call is over; a stream that is still open is closed."""
@@ -193,6 +228,14 @@ class FrontDesk:
             await live.move(session.call.come_back(dialled, epoch))
         return live.call
 
+    async def _note(self, call: IncomingCall, line: Line) -> CallSession:
+        """Begin the session and the log of a call."""
+        epoch = await self.leases.next_epoch(calls.call_id_for(call.carrier, call.carrier_call_id))
+        session = CallSession(call, line, calls.Call(epoch=epoch))
+        self._record_admission(session)
+        await self.sessions.save(session)
+        return session
+
     def _turns_away(self, line: Line) -> bool:
         closed = line.hours is not None and not line.hours.is_open(self.clock.now())
         return closed and line.after_hours == "say"
@@ -203,10 +246,8 @@ class FrontDesk:
         Raises:
             AfterHoursError: Always.
         """
-        session = CallSession(call, line, calls.Call())
-        epoch = await self.leases.next_epoch(session.call_id)
-        session = session.at(calls.Call(epoch=epoch))
-        self._record_admission(session)
+        session = await self._note(call, line)
+        epoch = session.call.epoch
         live = self._live(session, epoch + 1)
         await live.move(session.call.end(AFTER_HOURS, epoch=epoch + 1), durable=True)
         raise AfterHoursError(line.after_hours_text)

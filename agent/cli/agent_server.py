@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ from agent.tools.registry import ToolRegistry
 from connectors.app import build_app
 from connectors.server import AppServer
 from connectors.twilio.config import TwilioConfig
+from connectors.twilio.dialler import TwilioDialler
 
 CARD_TIMEOUT_S = 3.0
 
@@ -70,6 +71,10 @@ class Door:
     async def serve(self, call_id: str, leg: MediaLeg, control: CallControl) -> CallOutcome:
         """Run the call over its media leg."""
         return await self._desk.serve(call_id, leg, control)
+
+    async def answered_by(self, carrier: str, carrier_call_id: str, verdict: str) -> bool:
+        """Who answered an outbound call; True: the carrier should hang up."""
+        return await self._desk.answered_by(carrier, carrier_call_id, verdict)
 
     async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
         """The carrier reports that the call is over."""
@@ -125,7 +130,10 @@ async def serving_agent(
     """
     key = settings.model_api_key.get_secret_value()
     runner = PipelineRunner(settings.model_url, key, SystemClock())
-    async with build(settings, runner=runner, registry=registry) as application:
+    async with (
+        aclosing(TwilioDialler(twilio)) as dialler,
+        build(settings, runner=runner, dialler=dialler, registry=registry) as application,
+    ):
         door = Door(application.desk)
         app = build_app(
             door,

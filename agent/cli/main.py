@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 from typing_extensions import override
 
-from agent.cli import bench, call, calls, chat, db, demo, lines, model, serve, tools, twin
+from agent.cli import bench, call, call_out, calls, chat, db, demo, lines, model, serve, tools, twin
 from agent.errors import VitaError
 
 
@@ -34,6 +34,7 @@ app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("twin")(twin.twin)
 app.command("call")(call.call)
+app.command("call-out")(call_out.call_out)
 app.command("chat")(chat.chat)
 app.add_typer(bench.app, name="bench")
 app.add_typer(calls.app, name="calls")

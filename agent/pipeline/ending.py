@@ -58,9 +58,16 @@ class Ending:
         while True:
             await intents.changed.wait()
             intents.changed.clear()
+            if intents.do_not_call:
+                intents.do_not_call = False
+                self._observer.do_not_call(self._context.caller_number)
+            if not (intents.hang_up or intents.transfer_to):
+                continue
             with self._announcer.undisturbed():
                 await self._announcer.let_finish(self._limits.farewell_s)
                 if intents.hang_up:
+                    if intents.last_words:
+                        await self._announcer.announce(intents.last_words, self._limits.farewell_s)
                     await self.hang_up(intents.reason)
                 elif intents.transfer_to:
                     await self._transfer(intents.transfer_to, intents.reason)

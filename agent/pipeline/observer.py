@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from agent.calls.context import Journal
+from agent.calls.outbound_rules import number_hash
 from agent.errors import VitaError
 from agent.log import get_logger
 from agent.pipeline.captions import Captions
@@ -136,6 +137,15 @@ class CallObserver:
             self._journal.record("disclosure", payload, durable=True)
         except VitaError as error:
             log.error("disclosure_not_recorded", reason=str(error))  # noqa: TRY400 - expected
+
+    def do_not_call(self, number: str) -> None:
+        """The other side asked not to be called."""
+        if number:
+            self._journal.record(
+                "do_not_call",
+                {"number_hash": number_hash(number), "at_ms": self._time.ms()},
+                durable=True,
+            )
 
     def hung_up(self, reason: str) -> None:
         """The agent ended the call."""

@@ -30,7 +30,8 @@ async def open_call(
     if line.recording and line.recording_announcement:
         heard = await announcer.announce(line.recording_announcement, limits.disclosure_s)
         observer.disclosed("recording", line.recording_announcement, heard=heard)
-    await announcer.say(line.greeting)
+    outbound = line.outbound if context.direction == "outbound" else None
+    await announcer.say(outbound.greeting if outbound else line.greeting)
 
 
 async def _come_back(context: CallContext, announcer: Announcer, limits: CallLimits) -> None:

@@ -19,6 +19,8 @@ from agent.store.spool import SpooledEvent
 from agent.store.tables import (
     CallEventRow,
     CallRow,
+    ConsentRow,
+    DoNotCallRow,
     LineVersionRow,
     RecordingRow,
     StillRow,
@@ -222,6 +224,16 @@ async def _tool_result(writer: _Writer, event: SpooledEvent, payload: Mapping[st
     await writer.merge(ToolInvocationRow, alone | result, key, lambda _: result)
 
 
+async def _consent(writer: _Writer, event: SpooledEvent, payload: Mapping[str, Any]) -> None:
+    row = {key: payload[key] for key in ("about", "reference", "number_hash", "line")}
+    await writer.keep(ConsentRow, [_place(event) | row], ("call_id", "seq"))
+
+
+async def _do_not_call(writer: _Writer, event: SpooledEvent, payload: Mapping[str, Any]) -> None:
+    row = {"number_hash": payload["number_hash"], "at": event.at, "reason": "asked in a call"}
+    await writer.keep(DoNotCallRow, [row], ("number_hash",))
+
+
 def _place(event: SpooledEvent) -> dict[str, str | int | datetime]:
     return {"call_id": event.call_id, "seq": event.seq, "at": event.at}
 
@@ -231,6 +243,8 @@ _PROJECTIONS = {
     "call_state": _state,
     "utterance": _utterance,
     "recording": _recording,
+    "consent": _consent,
+    "do_not_call": _do_not_call,
     "still": _still,
     "tool_intent": _tool_intent,
     "tool_result": _tool_result,

@@ -7,10 +7,20 @@ order, so none of them refers to the row of another by a foreign key.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Index, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from agent.store.types import Json, RowId, UtcDateTime
@@ -105,6 +115,51 @@ class UtteranceRow(Table):
     start_ms: Mapped[int] = mapped_column(Integer)
     end_ms: Mapped[int] = mapped_column(Integer)
     interrupted: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class DoNotCallRow(Table):
+    """A person who asked not to be called."""
+
+    __tablename__ = "dnc_numbers"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    number_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str] = mapped_column(Text)
+
+
+class DialAttemptRow(Table):
+    """A call placed, the `count`-th to its number on that person's `day`. Written first hand."""
+
+    __tablename__ = "dial_attempts"
+    __table_args__ = (UniqueConstraint("number_hash", "day", "count"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    number_hash: Mapped[str] = mapped_column(String(64))
+    day: Mapped[date] = mapped_column(Date)
+    count: Mapped[int] = mapped_column(Integer)
+    line: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    purpose: Mapped[str] = mapped_column(Text)
+    consent: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    call_id: Mapped[str] = mapped_column(CALL_ID, default="")
+
+
+class ConsentRow(Table):
+    """What shows that someone agreed to something."""
+
+    __tablename__ = "consents"
+    __table_args__ = (UniqueConstraint("call_id", "seq"), Index(None, "number_hash", "line"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    call_id: Mapped[str] = mapped_column(CALL_ID)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    about: Mapped[str] = mapped_column(Text)
+    reference: Mapped[str] = mapped_column(Text)
+    number_hash: Mapped[str] = mapped_column(String(64))
+    line: Mapped[str] = mapped_column(Text)
 
 
 class ToolInvocationRow(Table):

@@ -111,6 +111,29 @@ class Disclosure(TypedDict):
     heard: bool
 
 
+class Consent(TypedDict):
+    """What shows that someone agreed to be called."""
+
+    about: Literal["outbound_call"]
+    reference: str
+    number_hash: str
+    line: str
+    purpose: str
+
+
+class DoNotCall(TypedDict):
+    """The other side asked not to be called again."""
+
+    number_hash: str
+    at_ms: int
+
+
+class AnsweredBy(TypedDict):
+    """The carrier's verdict on who answered: `human`, `machine_start`, `unknown` and the like."""
+
+    verdict: str
+
+
 class HangUp(TypedDict):
     """The agent ended the call, for this reason."""
 
@@ -178,6 +201,9 @@ KINDS = MappingProxyType(
         "tool_intent": ToolIntent,
         "tool_result": ToolResult,
         "disclosure": Disclosure,
+        "consent": Consent,
+        "do_not_call": DoNotCall,
+        "answered_by": AnsweredBy,
         "hang_up": HangUp,
         "transfer": Transfer,
         "transfer_failed": TransferFailed,

@@ -1,11 +1,12 @@
-"""Twilio's REST interface, as far as a running call needs it: hang up and transfer."""
+"""Twilio's REST interface, as far as calls need it: place, hang up, transfer."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from twilio.base.exceptions import TwilioRestException  # type: ignore[import-untyped]
@@ -19,6 +20,8 @@ from connectors.twilio.answers import dial
 from connectors.twilio.config import TwilioConfig
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 TRIES = 2
 RETRY_PAUSE_S = 0.2
@@ -76,39 +79,71 @@ class TwilioRest:
             config.account_sid, config.auth_token, http_client=self._http, environment={}
         )
 
+    async def create_call(self, **order: Any) -> str:
+        """Place a call; returns its SID. One try: two could make two phones ring.
+
+        Only a refusal for the pace is tried again, since nothing has happened then.
+
+        Raises:
+            CarrierError: Refused, or no answer in time.
+        """
+
+        async def create() -> str:
+            sid: str = (await self._client.calls.create_async(**order)).sid
+            return sid
+
+        return await self._tried(create, again=_is_too_fast)
+
     async def update_call(self, call_sid: str, **changes: str) -> None:
         """Change a running call: two tries, each with a time limit.
 
         Raises:
-            CarrierError: Refused, or no answer in time. `over` is set when the call has ended.
+            CarrierError: Refused, or no answer in time; `CallOverError` when the call has ended.
         """
-        for attempt in range(1, TRIES + 1):
+
+        async def update() -> None:
+            try:
+                await self._client.calls(call_sid).update_async(**changes)
+            except TwilioRestException as error:
+                if error.code == _NOT_IN_PROGRESS or error.status == HTTPStatus.NOT_FOUND:
+                    raise CallOverError("Twilio says that the call is over") from error
+                raise
+
+        await self._tried(update, again=_may_pass)
+
+    async def _tried(
+        self, act: Callable[[], Awaitable[T]], again: Callable[[Exception], bool]
+    ) -> T:
+        """Act, each time within the limit; again after a pause when `again` says so."""
+        attempt = 1
+        while True:
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    await self._client.calls(call_sid).update_async(**changes)
-            except TwilioRestException as error:
-                over = error.code == _NOT_IN_PROGRESS or error.status == HTTPStatus.NOT_FOUND
-                if over:
-                    raise CallOverError("Twilio says that the call is over") from error
-                passing = error.status >= 500 or error.status == HTTPStatus.TOO_MANY_REQUESTS
-                if not passing or attempt == TRIES:
-                    raise CarrierError(
-                        f"Twilio refused the change of the call: HTTP {error.status}, "
-                        f"code {error.code}"
-                    ) from error
-            except (TimeoutError, httpx.HTTPError) as error:
-                if attempt == TRIES:
-                    raise CarrierError(
-                        f"Twilio's REST interface does not answer ({type(error).__name__})"
-                    ) from error
-            else:
-                return
+                    return await act()
+            except (TwilioRestException, TimeoutError, httpx.HTTPError) as error:
+                if attempt == TRIES or not again(error):
+                    raise _carrier_error(error) from error
             log.warning("carrier_retry", attempt=attempt)
+            attempt += 1
             await asyncio.sleep(RETRY_PAUSE_S)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
+
+
+def _is_too_fast(error: Exception) -> bool:
+    return isinstance(error, TwilioRestException) and error.status == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _may_pass(error: Exception) -> bool:
+    return not isinstance(error, TwilioRestException) or error.status >= 500 or _is_too_fast(error)
+
+
+def _carrier_error(error: Exception) -> CarrierError:
+    if isinstance(error, TwilioRestException):
+        return CarrierError(f"Twilio refused: HTTP {error.status}, code {error.code}.")
+    return CarrierError(f"Twilio's REST interface does not answer ({type(error).__name__}).")
 
 
 class CallOverError(CarrierError):

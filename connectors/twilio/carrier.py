@@ -10,10 +10,13 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from agent.api import CallControl, CallDesk
+from agent.errors import CarrierError
+from agent.log import get_logger
 from agent.metrics import webhook_timed
 from connectors.twilio.call_control import TwilioCallControl, TwilioRest
 from connectors.twilio.config import (
     AFTER_PATH,
+    AMD_PATH,
     MEDIA_PATH,
     STATUS_PATH,
     VOICE_PATH,
@@ -22,6 +25,8 @@ from connectors.twilio.config import (
 from connectors.twilio.signature import SignatureCheck
 from connectors.twilio.socket import MediaDoor
 from connectors.twilio.webhook import CARRIER, Webhooks
+
+log = get_logger(__name__)
 
 
 class TwilioCarrier:
@@ -37,11 +42,12 @@ class TwilioCarrier:
         self._door = MediaDoor(desk, config, signatures)
 
     def router(self) -> APIRouter:
-        """The three webhooks and the media socket."""
+        """The webhooks and the media socket."""
         router = APIRouter(include_in_schema=False)
         router.add_route(VOICE_PATH, _timed("voice", self._webhooks.voice), methods=["POST"])
         router.add_route(AFTER_PATH, _timed("after", self._webhooks.after), methods=["POST"])
         router.add_route(STATUS_PATH, _timed("status", self._webhooks.status), methods=["POST"])
+        router.add_route(AMD_PATH, _timed("amd", self._amd), methods=["POST"])
         router.add_websocket_route(MEDIA_PATH, self._media)
         return router
 
@@ -52,6 +58,16 @@ class TwilioCarrier:
     async def close(self) -> None:
         """Close the REST connections."""
         await self._rest.close()
+
+    async def _amd(self, request: Request) -> Response:
+        """Hang up on a machine that nobody here talks to any more, or yet."""
+        answer, machine = await self._webhooks.answered_by(request)
+        if machine:
+            try:
+                await self.control(machine).hang_up()
+            except CarrierError as error:
+                log.warning("machine_not_hung_up", reason=str(error))
+        return answer
 
     async def _media(self, websocket: WebSocket) -> None:
         welcomed = await self._door.welcome(websocket)

@@ -11,6 +11,7 @@ from agent.errors import ConfigurationError
 VOICE_PATH = "/twilio/voice"
 AFTER_PATH = "/twilio/after"
 STATUS_PATH = "/twilio/status"
+AMD_PATH = "/twilio/amd"
 MEDIA_PATH = "/twilio/media"
 
 

@@ -29,6 +29,7 @@ CARRIER = "twilio"
 
 MAX_BODY = 64 * 1024
 MAX_FIELDS = 200
+LONGEST_VERDICT = 32
 
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """Call states after which nothing more happens."""
@@ -48,7 +49,7 @@ class RejectedRequestError(Exception):
 
 
 class Webhooks:
-    """Answers the three webhooks. Every answer is ready within `webhook_timeout_s`."""
+    """Answers the webhooks. Every answer is ready within `webhook_timeout_s`."""
 
     def __init__(self, desk: CallDesk, config: TwilioConfig, signatures: SignatureCheck) -> None:
         self._desk = desk
@@ -94,6 +95,21 @@ class Webhooks:
             log.warning("end_not_recorded", reason=_reason(error))
             return Response(status_code=503)
         return Response(status_code=204)
+
+    async def answered_by(self, request: Request) -> tuple[Response, str]:
+        """Who answered a call we placed; with the SID of a call to hang up, or nothing."""
+        try:
+            fields = await self._fields(request)
+        except RejectedRequestError as error:
+            return _rejected(request, error), ""
+        verdict = fields.get("AnsweredBy", "unknown")[:LONGEST_VERDICT]
+        try:
+            async with asyncio.timeout(self._config.webhook_timeout_s):
+                machine = await self._desk.answered_by(CARRIER, fields["CallSid"], verdict)
+        except (VitaError, TimeoutError) as error:
+            log.warning("verdict_not_recorded", reason=_reason(error))
+            return Response(status_code=503), ""
+        return Response(status_code=204), fields["CallSid"] if machine else ""
 
     async def _admit(self, call: IncomingCall) -> str:
         try:

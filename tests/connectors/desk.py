@@ -74,6 +74,7 @@ class EchoDesk:
     steps: list[NextStep] = field(default_factory=list)
     admitted: list[IncomingCall] = field(default_factory=list)
     endings: list[tuple[str, str]] = field(default_factory=list)
+    verdicts: list[tuple[str, str]] = field(default_factory=list)
     dialled: list[str] = field(default_factory=list)
     outcomes: list[CallOutcome] = field(default_factory=list)
     events: list[LegEvent] = field(default_factory=list)
@@ -100,6 +101,10 @@ class EchoDesk:
         outcome = await self.role(self, leg, control)
         self.outcomes.append(outcome)
         return outcome
+
+    async def answered_by(self, carrier: str, carrier_call_id: str, verdict: str) -> bool:
+        self.verdicts.append((carrier_call_id, verdict))
+        return verdict.startswith("machine")
 
     async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
         self.endings.append((carrier_call_id, reason))

@@ -42,6 +42,7 @@ class TwinCall:
         status_url: Told about status changes.
         status_events: Which of initiated, ringing, answered, completed it is told about.
         status: Twilio's call status.
+        answered_by: Twilio's verdict on who answered; empty when nobody asked for one.
         timeline: Everything that happened.
     """
 
@@ -53,6 +54,7 @@ class TwinCall:
     status_events: frozenset[str] = frozenset({"completed"})
     sid: str = field(default_factory=lambda: new_sid("CA"))
     status: Status = "queued"
+    answered_by: str = ""
     timeline: Timeline = field(default_factory=Timeline)
     recorder: Recorder = field(default_factory=Recorder)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -27,7 +27,7 @@ from connectors.twilio.twin.caller import (
     WaitForEnd,
     WaitForSpeech,
 )
-from connectors.twilio.twin.world import Callee, Policy
+from connectors.twilio.twin.world import AnsweredBy, Callee, Policy
 
 MAX_AUDIO = 16 * 1024 * 1024
 """Longest base64 audio in a step, in characters."""
@@ -156,6 +156,8 @@ class CalleeBody(_Body):
     policy: Policy = "answer"
     ring_s: float = Field(0.5, ge=0)
     script: list[StepBody] = []
+    answered_by: AnsweredBy = "human"
+    verdict_s: float = Field(0.3, ge=0)
 
 
 class Desk(Protocol):
@@ -185,9 +187,10 @@ def control_router(desk: Desk) -> APIRouter:
     router.include_router(_calls_router(desk))
 
     @router.put("/callees/{number}", status_code=204)
-    async def callee(number: str, body: CalleeBody) -> None:
+    async def set_callee(number: str, body: CalleeBody) -> None:
         script = _script(body.script) or (WaitForEnd(),)
-        desk.set_callee(number, Callee(body.policy, body.ring_s, script))
+        callee = Callee(body.policy, body.ring_s, script, body.answered_by, body.verdict_s)
+        desk.set_callee(number, callee)
 
     @router.post("/reset", status_code=204)
     async def reset() -> None:

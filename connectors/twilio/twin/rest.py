@@ -19,7 +19,7 @@ from connectors.twilio.twin.account import TwinAccount
 from connectors.twilio.twin.call import TwinCall
 from connectors.twilio.twin.run import CallRun
 from connectors.twilio.twin.twiml import Element, TwimlError, parse
-from connectors.twilio.twin.world import Fetch, Inline, Instruction
+from connectors.twilio.twin.world import Fetch, Inline, Instruction, Order
 
 MAX_INLINE_TWIML = 4000
 
@@ -69,9 +69,7 @@ class Exchange(Protocol):
         to: str,
         from_: str,
         instruction: Instruction,
-        *,
-        status_url: str,
-        status_events: frozenset[str],
+        order: Order,
     ) -> TwinCall:
         """Place an outbound call."""
         ...
@@ -137,14 +135,26 @@ def _create(exchange: Exchange, form: FormData) -> TwinCall:
     instruction = _instruction(form)
     if instruction is None:
         raise RestError(400, 21205, "Url parameter is required")
+    return exchange.dial(to, from_, instruction, _order(form))
+
+
+def _order(form: FormData) -> Order:
     events = frozenset(str(event) for event in form.getlist("StatusCallbackEvent"))
-    return exchange.dial(
-        to,
-        from_,
-        instruction,
+    detects = _text(form, "MachineDetection") in ("Enable", "DetectMessageEnd")
+    return Order(
         status_url=_text(form, "StatusCallback"),
         status_events=events or frozenset({"completed"}),
+        ring_limit_s=_seconds(form, "Timeout", 60.0),
+        time_limit_s=_seconds(form, "TimeLimit", 4 * 3600.0),
+        amd_url=_text(form, "AsyncAmdStatusCallback") if detects else "",
     )
+
+
+def _seconds(form: FormData, name: str, default: float) -> float:
+    text = _text(form, name)
+    if text and not text.isdigit():
+        raise RestError(400, 21218, f"Invalid {name}: {text}")
+    return float(text or default)
 
 
 def _update(run: CallRun, form: FormData) -> TwinCall:
@@ -226,7 +236,7 @@ def resource(call: TwinCall, account_sid: str) -> dict[str, Any]:
         "duration": str(call.duration_s) if call.is_over else None,
         "price": None,
         "price_unit": "USD",
-        "answered_by": None,
+        "answered_by": call.answered_by or None,
         "api_version": "2010-04-01",
         "annotation": None,
         "forwarded_from": None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -11,7 +12,7 @@ from connectors.twilio.twin.executor import Executor
 from connectors.twilio.twin.line import Line
 from connectors.twilio.twin.twiml import Document, TwimlError, parse
 from connectors.twilio.twin.webhooks import WebhookError
-from connectors.twilio.twin.world import Callee, Fetch, Inline, Instruction, World
+from connectors.twilio.twin.world import Callee, Fetch, Inline, Instruction, Order, World
 
 MAX_DOCUMENTS = 50
 """Documents one call may go through; a redirect loop ends there."""
@@ -26,17 +27,25 @@ _EVENTS: dict[Status, str] = {
 _UNANSWERED: dict[str, Status] = {"busy": "busy", "reject": "busy", "no_answer": "no-answer"}
 
 
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """An outbound call: who is called, and how."""
+
+    callee: Callee
+    order: Order
+
+
 class CallRun:
     """The life of one call. `redirect` and `complete` interrupt it from outside."""
 
     def __init__(
-        self, call: TwinCall, world: World, first: Instruction, callee: Callee | None = None
+        self, call: TwinCall, world: World, first: Instruction, dialled: Dialled | None = None
     ) -> None:
-        """`callee` is who picks up an outbound call; None for an inbound one."""
+        """`dialled` is about an outbound call; None for an inbound one."""
         self.call = call
         self._world = world
         self._first = first
-        self._callee = callee
+        self._dialled = dialled
         self._line = Line(call.caller, call.recorder, call.timeline)
         self._executor = Executor(call, self._line, world)
         self._documents = 0
@@ -80,7 +89,7 @@ class CallRun:
     async def _live(self) -> Status:
         """Ring, answer, follow instructions; returns the final state."""
         first = self._first
-        if self._callee is None:
+        if self._dialled is None:
             self._become("ringing")
             document = await self._read(first)
             if document is None:
@@ -93,12 +102,16 @@ class CallRun:
         else:
             self._become("initiated")
             self._become("ringing")
-            await asyncio.sleep(self._callee.ring_s)
-            if self._callee.policy != "answer":
-                return _UNANSWERED[self._callee.policy]
+            callee, order = self._dialled.callee, self._dialled.order
+            await asyncio.sleep(min(callee.ring_s, order.ring_limit_s))
+            if callee.ring_s > order.ring_limit_s:
+                return "no-answer"
+            if callee.policy != "answer":
+                return _UNANSWERED[callee.policy]
             self._become("in-progress")
             document = None
         async with asyncio.TaskGroup() as group:
+            watches = self._watch_outbound(group)
             line = group.create_task(self._line.run(), name=f"{self.call.sid}.line")
             instruction: Instruction | None = first
             while instruction is not None:
@@ -111,7 +124,37 @@ class CallRun:
                 instruction = self._next(self._performing)
                 document = None
             line.cancel()
+            for watch in watches:
+                watch.cancel()
         return "completed"
+
+    def _watch_outbound(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """What goes on beside an answered outbound call."""
+        if self._dialled is None:
+            return []
+        watches = [group.create_task(self._limit_time(self._dialled.order.time_limit_s))]
+        if self._dialled.order.amd_url:
+            watches.append(group.create_task(self._detect_machine(self._dialled)))
+        return watches
+
+    async def _limit_time(self, limit_s: float) -> None:
+        await asyncio.sleep(limit_s)
+        self.complete("completed")
+
+    async def _detect_machine(self, dialled: Dialled) -> None:
+        """Tell who answered; nothing waits for it."""
+        await asyncio.sleep(dialled.callee.verdict_s)
+        self.call.answered_by = dialled.callee.answered_by
+        fields = {
+            "CallSid": self.call.sid,
+            "AccountSid": self._world.account.sid,
+            "AnsweredBy": self.call.answered_by,
+            "MachineDetectionDuration": str(round(dialled.callee.verdict_s * 1000)),
+        }
+        try:
+            await self._world.dialer.send("POST", dialled.order.amd_url, fields, self.call.timeline)
+        except WebhookError as error:
+            self.call.timeline.add("warning", code=error.code, reason=str(error))
 
     def _next(self, performed: asyncio.Task[Instruction | None]) -> Instruction | None:
         redirected, self._redirected = self._redirected, None

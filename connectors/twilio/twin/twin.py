@@ -18,9 +18,9 @@ from connectors.twilio.twin.call import TwinCall
 from connectors.twilio.twin.caller import Script, ScriptedCaller, WaitForAgent
 from connectors.twilio.twin.control import control_router
 from connectors.twilio.twin.rest import rest_router
-from connectors.twilio.twin.run import CallRun
+from connectors.twilio.twin.run import CallRun, Dialled
 from connectors.twilio.twin.webhooks import Dialer
-from connectors.twilio.twin.world import Callee, Fetch, Instruction, World
+from connectors.twilio.twin.world import Callee, Fetch, Instruction, Order, World
 
 DEFAULT_CALLER = "+15550123"
 HEAR_GREETING: Script = (WaitForAgent(),)
@@ -108,9 +108,7 @@ class Twin:
         to: str,
         from_: str,
         instruction: Instruction,
-        *,
-        status_url: str,
-        status_events: frozenset[str],
+        order: Order,
     ) -> TwinCall:
         """Place an outbound call, for REST."""
         callee = self._world.callees.get(to, Callee())
@@ -119,10 +117,10 @@ class Twin:
             from_=from_,
             direction="outbound-api",
             caller=ScriptedCaller(callee.script),
-            status_url=status_url,
-            status_events=status_events,
+            status_url=order.status_url,
+            status_events=order.status_events,
         )
-        self._start(CallRun(call, self._world, instruction, callee))
+        self._start(CallRun(call, self._world, instruction, Dialled(callee, order)))
         return call
 
     async def reset(self) -> None:

@@ -11,6 +11,15 @@ from connectors.twilio.twin.audio import tone
 from connectors.twilio.twin.caller import Pause, Script, Speak, WaitForEnd
 from connectors.twilio.twin.webhooks import Dialer, Method
 
+AnsweredBy = Literal[
+    "human",
+    "machine_start",
+    "machine_end_beep",
+    "machine_end_silence",
+    "machine_end_other",
+    "fax",
+    "unknown",
+]
 Policy = Literal["answer", "busy", "no_answer", "reject"]
 
 
@@ -22,11 +31,15 @@ class Callee:
         policy: Answer, or one of the ways not to.
         ring_s: How long it rings before that.
         script: What the person does after answering.
+        answered_by: What Twilio takes it for when asked to tell people from machines.
+        verdict_s: How long that takes after the answer.
     """
 
     policy: Policy = "answer"
     ring_s: float = 0.5
     script: Script = (WaitForEnd(),)
+    answered_by: AnsweredBy = "human"
+    verdict_s: float = 0.3
 
 
 HUMAN = Callee(script=(Speak(tone(600), "hello"), Pause(400)))
@@ -75,3 +88,22 @@ class Inline:
 
 
 Instruction = Fetch | Inline
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How an outbound call is to be placed.
+
+    Attributes:
+        status_url: Told about the call's states; empty for nobody.
+        status_events: Which of initiated, ringing, answered, completed it is told about.
+        ring_limit_s: An unanswered call ends after so long.
+        time_limit_s: An answered call ends after so long.
+        amd_url: Told who answered, without the call waiting for it; empty for nobody.
+    """
+
+    status_url: str = ""
+    status_events: frozenset[str] = frozenset({"completed"})
+    ring_limit_s: float = 60.0
+    time_limit_s: float = 4 * 3600.0
+    amd_url: str = ""
