@@ -26,6 +26,15 @@ class Journal(Protocol):
         """
         ...
 
+    def show(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Show something to who follows the call live; it is not kept.
+
+        Args:
+            kind: One of `agent.transcripts.events.LIVE_KINDS`.
+            payload: As in `record`.
+        """
+        ...
+
 
 class ToolBox(Protocol):
     """The tools this call may use."""

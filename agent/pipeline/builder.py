@@ -47,7 +47,7 @@ def build_pipeline(
         audio=audio,
         time=time,
         playback=Playback(audio),
-        observer=CallObserver(context.journal, time, Captions(leg)),
+        observer=CallObserver(context.journal, time, Captions(leg, context.journal)),
         recorder=Recorder(context.recording_path, audio) if context.recording_path else None,
     )
     settings = session_settings(line.instructions(), context.tools.specs(), line.voice, audio)

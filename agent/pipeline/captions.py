@@ -1,20 +1,26 @@
-"""Shows a caller who can read what both sides say, the agent's words as they are heard."""
+"""Shows what both sides say, the agent's words as they are heard.
+
+Who reads them: a caller on a leg that can show them, and supervisors who follow the call live.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from agent.api import Caption, CaptionedLeg, MediaLeg
+from agent.calls.context import Journal
 from agent.pipeline.effects import CallerSaid
 from agent.pipeline.playback import Reply
 
 
 class Captions:
-    """Captions of one call; nothing happens on a leg that cannot show them."""
+    """Captions of one call."""
 
-    def __init__(self, leg: MediaLeg) -> None:
+    def __init__(self, leg: MediaLeg, journal: Journal) -> None:
         self._leg = leg if isinstance(leg, CaptionedLeg) else None
+        self._journal = journal
         self._open_turn = ""
+        self._last = ("", "", False)
 
     def caller_started(self, at_ms: int) -> None:
         """The caller began to speak."""
@@ -34,14 +40,21 @@ class Captions:
 
     def reply_heard(self, reply: Reply, *, final: bool) -> None:
         """The caller has heard a reply up to where its playback stands."""
-        if self._leg is not None:
-            self._show("agent", reply.item_id, reply.book.heard_text().strip(), final=final)
+        self._show("agent", reply.item_id, reply.book.heard_text().strip(), final=final)
 
     def _show(
         self, speaker: Literal["caller", "agent"], turn: str, text: str, *, final: bool
     ) -> None:
+        if (turn, text, final) == self._last:
+            return
+        self._last = (turn, text, final)
         if self._leg is not None:
             self._leg.show_caption(Caption(speaker, turn, text, final))
+        # What is final and has words follows in the journal.
+        if not (final and text):
+            self._journal.show(
+                "caption", {"role": speaker, "item_id": turn, "pii_text": text, "final": final}
+            )
 
 
 def _turn(at_ms: int) -> str:

@@ -11,7 +11,7 @@ from agent.log import get_logger
 from agent.metrics import CallMeter
 from agent.session.live import LiveFeed
 from agent.store.spool import Spool, SpooledEvent, SpoolError
-from agent.transcripts.events import KINDS
+from agent.transcripts.events import KINDS, LIVE_KINDS
 
 log = get_logger(__name__)
 
@@ -60,3 +60,13 @@ class CallJournal:
         self._live.publish(self._call_id, seq, kind, at, payload)
         self._meter.saw(kind, payload)
         return seq
+
+    def show(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Show something to who follows the call live; it is not kept.
+
+        Raises:
+            ValueError: `kind` is none of `LIVE_KINDS`.
+        """
+        if kind not in LIVE_KINDS:
+            raise ValueError(f"unknown kind of live event: {kind}")
+        self._live.publish(self._call_id, 0, kind, self._clock.now(), payload)

@@ -62,6 +62,9 @@ class MemoryJournal:
             self.results[str(payload["tool_call_id"])] = dict(payload)
         return len(self.events)
 
+    def show(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Nobody follows."""
+
 
 class ToolCall:
     """One call in which tools are run.

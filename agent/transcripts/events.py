@@ -188,6 +188,19 @@ class Fault(TypedDict):
     message: str
 
 
+class Caption(TypedDict):
+    """Words as they are heard. `pii_text` is all of the item so far; empty for a caller who has begun.
+
+    A later caption of the same item replaces an earlier one, and the utterance replaces them all.
+    `final` with no text takes back what was taken for speech.
+    """
+
+    role: Literal["caller", "agent"]
+    item_id: str
+    pii_text: str
+    final: bool
+
+
 KINDS = MappingProxyType(
     {
         "call_admitted": CallAdmitted,
@@ -214,3 +227,6 @@ KINDS = MappingProxyType(
     }
 )
 """Every kind a journal accepts, with its payload's shape."""
+
+LIVE_KINDS = MappingProxyType({"caption": Caption})
+"""Kinds that only the live view gets; no journal keeps them. Their `seq` is 0."""

@@ -137,6 +137,10 @@ class Notebook:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Mapping[str, Any]]] = []
+        self.shown: list[tuple[str, Mapping[str, Any]]] = []
+
+    def show(self, kind: str, payload: Mapping[str, Any]) -> None:
+        self.shown.append((kind, dict(payload)))
 
     def record(self, kind: str, payload: Mapping[str, Any], *, durable: bool = False) -> int:
         self.events.append((kind, dict(payload)))

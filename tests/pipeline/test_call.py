@@ -94,6 +94,24 @@ async def test_greeting_turn_and_hang_up_of_the_caller() -> None:
     assert update["tools"] == about.tools.specs()
 
 
+async def test_who_follows_a_call_reads_the_words_while_they_are_heard() -> None:
+    answer = "We open at nine o'clock on every day but Sunday."
+    script = Script(words=deque(["when"]), answers=deque([Say(answer, 1500, REPLY)]))
+    about, journal, _ = context()
+    phone = Phone()
+    async with realtime_server(script) as (url, _), call(url, phone, about):
+        await journal.until("utterance")
+        phone.speak(100)
+        await journal.until("utterance", 3)
+    shown = [payload for kind, payload in journal.shown if kind == "caption"]
+    begun = next(each for each in shown if each["role"] == "caller")
+    assert (begun["pii_text"], begun["final"]) == ("", False)
+    parts = [str(each["pii_text"]) for each in shown if answer.startswith(each["pii_text"] or "-")]
+    assert len(parts) >= 3
+    assert parts == sorted(parts, key=len)
+    assert parts[0] != answer
+
+
 async def test_reply_audio_arrives_whole_and_unchanged() -> None:
     script = Script(words=deque(["q"]), answers=deque([Say("A long answer.", 730, REPLY)]))
     about, journal, _ = context()
