@@ -21,8 +21,9 @@ from agent.calls.service import FrontDesk
 from agent.calls.serving import CallRunner
 from agent.calls.slots import CallSlots
 from agent.clock import Clock, SystemClock
-from agent.errors import ConfigurationError
+from agent.errors import ConfigurationError, DatabaseAwayError
 from agent.health import Health
+from agent.log import get_logger
 from agent.session.conversation import ConversationKeeper, Conversations
 from agent.session.embedded import EmbeddedValkey
 from agent.session.lease import Leases
@@ -42,6 +43,8 @@ from agent.supervisor.desk import SupervisorDesk, supervisor_desk
 from agent.tasks import TaskOwner
 from agent.tools.host import ToolHost
 from agent.tools.registry import ToolRegistry
+
+log = get_logger(__name__)
 
 DRAIN_S = 10.0
 
@@ -95,8 +98,6 @@ async def build(
         store = await _session_store(settings, stack)
         database = Database(settings.sql_url())
         stack.push_async_callback(database.close)
-        await asyncio.to_thread(migrate.upgrade, database.url)
-
         spool, shipper = await _spool(data_dir, database, stack)
         live = LiveFeed(store)
         calls = CallRepository(database)
@@ -192,8 +193,24 @@ async def _session_store(settings: Settings, stack: AsyncExitStack) -> SessionSt
 async def _spool(
     data_dir: Path, database: Database, stack: AsyncExitStack
 ) -> tuple[Spool, Shipper]:
-    """Our own spool; what killed workers left in theirs is shipped first."""
+    """Our own spool; what killed workers left in theirs is shipped first.
+
+    The first start needs the database: its address may be wrong. Later ones go on without it.
+    """
+
+    async def bring_up_tables() -> None:
+        await asyncio.to_thread(migrate.upgrade, database.url)
+
     folder = data_dir / "spool"
+    try:
+        await bring_up_tables()
+    except DatabaseAwayError as error:
+        if not folder.exists():
+            raise
+        log.error("database_away", reason=str(error))  # noqa: TRY400 - the sentence says it all
+        spool = Spool.claim(folder)
+        stack.callback(spool.close)
+        return spool, Shipper(spool, database, bring_up_tables)
     spool = Spool.claim(folder)
     stack.callback(spool.close)
     for orphan in Spool.claim_orphans(folder):

@@ -21,6 +21,13 @@ class ConfigurationError(VitaError):
     exit_code = 2
 
 
+class DatabaseAwayError(ConfigurationError):
+    """The database does not answer at its address."""
+
+    code = "database_away"
+    http_status = 503
+
+
 class LineNotFoundError(VitaError):
     """A call came in for a number no line is configured for."""
 

@@ -100,8 +100,8 @@ class AppliedLines:
     While the database is away the lines stay as they are. A copy of them under the data folder is
     what a worker starts with that cannot reach the database.
 
-    A line that cannot work here (it names a tool this worker lacks) is logged; its last version
-    that worked goes on, or it is not answered.
+    A line this program cannot use (a newer one stored it) is logged; its last version that worked
+    goes on, or it is not answered.
     """
 
     def __init__(self, catalog: LineCatalog, cache: Path, check: LineCheck) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import OperationalError
 
 import migrations
-from agent.errors import ConfigurationError
+from agent.errors import ConfigurationError, DatabaseAwayError
 from agent.store.engine import sync_engine
 
 # Any number, the same for everyone who migrates one PostgreSQL database.
@@ -30,7 +30,8 @@ def upgrade(url: URL, revision: str = "head") -> None:
     """Bring the database up to `revision`. Two processes that do so at once wait for each other.
 
     Raises:
-        ConfigurationError: The database is out of reach, or there is no such revision.
+        DatabaseAwayError: The database is out of reach.
+        ConfigurationError: There is no such revision.
     """
     with _alone(url) as config, _sentences():
         command.upgrade(config, revision)
@@ -40,7 +41,8 @@ def downgrade(url: URL, revision: str) -> None:
     """Take the database down to `revision`; `base` drops everything.
 
     Raises:
-        ConfigurationError: The database is out of reach, or there is no such revision.
+        DatabaseAwayError: The database is out of reach.
+        ConfigurationError: There is no such revision.
     """
     with _alone(url) as config, _sentences():
         command.downgrade(config, revision)
@@ -50,7 +52,7 @@ def current(url: URL) -> str:
     """The revision the database is at; empty when it has none.
 
     Raises:
-        ConfigurationError: The database is out of reach.
+        DatabaseAwayError: The database is out of reach.
     """
     with _connected(url) as connection:
         return MigrationContext.configure(connection).get_current_revision() or ""
@@ -94,7 +96,7 @@ def _connected(url: URL) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except OperationalError as error:
-        raise ConfigurationError(
+        raise DatabaseAwayError(
             f"The database {url.render_as_string()} cannot be reached: {error.orig}."
         ) from error
     finally:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from agent.errors import DatabaseAwayError
 from agent.log import get_logger
 from agent.store.engine import Database
 from agent.store.projection import store_events
@@ -30,6 +31,7 @@ _LATER = (
     PoolTimeoutError,
     OSError,
     sqlite3.Error,
+    DatabaseAwayError,
 )
 
 # The database or its driver will never take these values.
@@ -37,11 +39,21 @@ _REFUSED = (SQLAlchemyError, ValueError, TypeError, ArithmeticError, LookupError
 
 
 class Shipper:
-    """Ships one spool. `run` is its task; `stop` lets it ship what is left and ends it."""
+    """Ships one spool. `run` is its task; `stop` lets it ship what is left and ends it.
 
-    def __init__(self, spool: Spool, database: Database) -> None:
+    Args:
+        spool: Where the events are.
+        database: Where they go.
+        prepare: Done before anything is shipped, as often as it takes: without its tables a
+            database would refuse every event for good.
+    """
+
+    def __init__(
+        self, spool: Spool, database: Database, prepare: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._spool = spool
         self._database = database
+        self._prepare = prepare
         self._stopping = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._backoff_s = 0.0
@@ -70,10 +82,13 @@ class Shipper:
         """Ship everything the spool holds now.
 
         Raises:
-            SQLAlchemyError, OSError, sqlite3.Error: The database or the spool's disk is away; what
-                was not shipped stays in the spool.
+            SQLAlchemyError, OSError, sqlite3.Error, DatabaseAwayError: The database or the spool's
+                disk is away; what was not shipped stays in the spool.
         """
         async with self._one_at_a_time:
+            if self._prepare is not None:
+                await self._prepare()
+                self._prepare = None
             while events := await asyncio.to_thread(self._spool.read, BATCH):
                 await self._ship(events)
 

@@ -13,6 +13,7 @@ from agent.audio import TELEPHONE
 from agent.bootstrap import Application, build
 from agent.calls.call import call_id_for
 from agent.calls.context import CallContext
+from agent.calls.lines_file import read_lines
 from agent.calls.memory import Entry
 from agent.calls.repository import CallRecord
 from agent.demo import DEMO_LINES
@@ -21,6 +22,7 @@ from agent.errors import (
     CallEndedError,
     CapacityError,
     CarrierError,
+    DatabaseAwayError,
     LineNotFoundError,
     SessionStoreError,
     TokenRejectedError,
@@ -475,6 +477,28 @@ async def test_the_whole_application_on_its_own_parts(tmp_path: Path, runner: Ru
         record = await app.calls.get_call(call_id)
     assert record is not None
     assert record.call.end_reason == "agent_ended"
+
+
+async def test_a_restart_without_the_database_answers_and_loses_nothing(
+    tmp_path: Path, redis_url: str, runner: Runner
+):
+    given = {"profile": "test", "data_dir": tmp_path, "redis_url": redis_url, "lines_file": None}
+    there = load_settings(**given)
+    away = "postgresql://u@127.0.0.1:1/none?connect_timeout=2"
+    without = load_settings(**given, database_url=away)
+    with pytest.raises(DatabaseAwayError, match="cannot be reached"):
+        async with build(without, runner=runner):
+            pass
+    async with build(there, runner=runner) as app:
+        await app.catalog.apply(read_lines(open_lines(tmp_path)), by="ann")
+    async with build(there, runner=runner):
+        pass
+    call = replace(CALL, carrier_call_id="CA-away")
+    async with build(without, runner=runner) as app:
+        call_id = await open_call(app, call)
+        assert await app.desk.serve(call_id, Leg(), Control()) == "agent_ended"
+    async with build(there, runner=runner) as app:
+        assert states(await logged(app, call_id))[-1] == "ended"
 
 
 async def test_a_line_with_a_tool_that_is_not_there_is_answered_without_it(
