@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -30,20 +31,40 @@ def chat(
     wav_out: Annotated[
         Path | None, typer.Option(help="Save all spoken answers to this WAV.")
     ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="JPEG or PNG shown with the first turn.")
+    ] = None,
 ) -> None:
     """Type to a model server; read what it says, or save it as sound."""
     from agent.calls.line_source import load_lines
     from agent.demo import DEMO_LINES
     from agent.settings import load_settings
 
+    picture = None if image is None else _data_uri(image)
     settings = load_settings(**({"model_url": model_url} if model_url else {}))
     chosen = load_lines(lines or DEMO_LINES).find(line)
     turns = _keyboard() if not text and sys.stdin.isatty() else _given(text or sys.stdin)
-    asyncio.run(_chat(settings, chosen, turns, wav_out))
+    asyncio.run(_chat(settings, chosen, turns, wav_out, picture))
+
+
+def _data_uri(file: Path) -> str:
+    kind = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}.get(file.suffix.lower())
+    if kind is None:
+        raise typer.BadParameter(f"{file} is no .jpg or .png file.", param_hint="--image")
+    try:
+        data = base64.b64encode(file.read_bytes()).decode()
+    except OSError as error:
+        reason = f"{file} cannot be read: {error.strerror}."
+        raise typer.BadParameter(reason, param_hint="--image") from None
+    return f"data:image/{kind};base64,{data}"
 
 
 async def _chat(
-    settings: Settings, line: Line, turns: AsyncIterator[str], wav_out: Path | None
+    settings: Settings,
+    line: Line,
+    turns: AsyncIterator[str],
+    wav_out: Path | None,
+    picture: str | None,
 ) -> None:
     from agent.cli.chat_session import open_chat
     from agent.tools.registry import ToolRegistry
@@ -51,7 +72,8 @@ async def _chat(
     tools = ToolRegistry.discover().allowed(line)
     async with open_chat(settings, line, tools) as session:
         async for typed in turns:
-            async for heard in session.ask(typed):
+            shown, picture = picture, None
+            async for heard in session.ask(typed, shown):
                 if heard.kind == "tool":
                     typer.secho(f"[{heard.text}]", fg="yellow")
                 else:

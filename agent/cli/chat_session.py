@@ -48,13 +48,16 @@ class ChatSession:
     data_dir: Path
     audio: bytearray = field(default_factory=bytearray)
 
-    async def ask(self, text: str) -> AsyncIterator[Heard]:
-        """Type one turn; yields the answer as it comes.
+    async def ask(self, text: str, picture: str | None = None) -> AsyncIterator[Heard]:
+        """Type one turn, perhaps with a picture (a data URI); yields the answer as it comes.
 
         Raises:
             ModelUnavailableError: The server went away, fell silent or failed.
         """
-        await self._add({"type": "message", "role": "user", "content": [_typed(text)]})
+        content = [_typed(text)]
+        if picture is not None:
+            content.insert(0, {"type": "input_image", "image_url": picture})
+        await self._add({"type": "message", "role": "user", "content": content})
         for _ in range(MAX_TOOL_ROUNDS):
             calls: list[Event] = []
             await self._send("response.create")

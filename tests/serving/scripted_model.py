@@ -14,9 +14,11 @@ from vita_model.engine.voice import (
     Done,
     Heard,
     ModelCard,
+    PictureError,
     ReplyEvent,
     Request,
     Samples,
+    Seen,
     State,
     Text,
     ToolSpec,
@@ -72,6 +74,13 @@ class ScriptedModel:
         self.heard.append(samples)
         seconds = len(samples) / self.input_rate
         return Heard(f"{seconds:.1f} seconds", None, seconds)
+
+    async def see(self, data: bytes) -> Seen:
+        if self.broken:
+            raise RuntimeError("no eyes")
+        if not data.startswith(b"\xff\xd8"):
+            raise PictureError("The picture cannot be read.")
+        return Seen(data, 4)
 
     async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
         self.prepared.append(instructions)

@@ -12,10 +12,10 @@ from openai.types.realtime import RealtimeServerEvent
 from pipecat.services.openai.realtime.events import parse_server_event
 
 from tests.serving.scripted_model import DONE, QUERY, RATE, spoken
-from vita_model.engine.voice import Heard, ReplyEvent, Samples
+from vita_model.engine.voice import Heard, ReplyEvent, Samples, Seen
 from vita_model.serving.dialogue import Dialogue
 from vita_model.serving.effects import Effect, Hear, HearUpload, Send, StartReply, StartSaying
-from vita_model.serving.events import parse_client_event
+from vita_model.serving.events import ProtocolError, parse_client_event
 
 Found = TypeVar("Found", bound=Effect)
 _OPENAI = {
@@ -103,6 +103,12 @@ class Talk:
     def _audio(self, samples: np.ndarray) -> list[Effect]:
         data = (samples * 32_767).astype("<i2").tobytes()
         return self._take(self.dialogue.append(data))
+
+    def seen(self, seeing_id: str, result: Seen | ProtocolError) -> list[Effect]:
+        """What the model makes of a picture."""
+        if isinstance(result, ProtocolError):
+            return self._take(self.dialogue.seeing_failed(seeing_id, result))
+        return self._take(self.dialogue.seen(seeing_id, result))
 
     def _take(self, effects: list[Effect]) -> list[Effect]:
         for effect in effects:

@@ -15,6 +15,7 @@ from vita_model.engine.voice import (
     Call,
     Done,
     Heard,
+    Seen,
     Text,
     ToolCall,
     ToolOutput,
@@ -27,9 +28,11 @@ from vita_model.serving.effects import (
     CancelReply,
     Hear,
     Prepare,
+    See,
     StartReply,
     StartSaying,
 )
+from vita_model.serving.events import ProtocolError
 
 pytestmark = pytest.mark.unit
 
@@ -569,8 +572,44 @@ def test_pictures_reach_the_model_and_are_not_echoed() -> None:
     talk.send("conversation.item.create", item=item)
     assert picture not in json.dumps(talk.events)
     talk.send("response.create")
+    assert not talk.all(StartReply)
+    see = talk.all(See)[0]
+    assert see.data == b"\xff\xd8 picture"
+    seen = Seen(None, 4)
+    talk.seen(see.seeing_id, seen)
     entries = talk.all(StartReply)[0].request.entries
-    assert entries == [UserImage(b"\xff\xd8 picture"), UserText("What is this?")]
+    assert entries == [UserImage(seen), UserText("What is this?")]
+
+
+def test_a_picture_that_cannot_be_seen_is_told_and_the_words_are_answered() -> None:
+    talk = Talk()
+    url = f"data:image/png;base64,{base64.b64encode(b'no picture').decode()}"
+    content = [
+        {"type": "input_text", "text": "When do you open?"},
+        {"type": "input_image", "image_url": url},
+    ]
+    item = {"type": "message", "role": "user", "content": content}
+    talk.send("conversation.item.create", item=item)
+    talk.send("response.create")
+    fault = ProtocolError("The picture cannot be read.", "invalid_value", "item.content.image_url")
+    talk.seen(talk.all(See)[0].seeing_id, fault)
+    error = talk.last("error")["error"]
+    assert error["message"] == "The picture cannot be read."
+    assert error["event_id"] == "client_1"
+    assert talk.all(StartReply)[0].request.entries == [UserText("When do you open?")]
+
+
+def test_what_was_shown_with_noise_is_not_told_again() -> None:
+    talk = Talk()
+    url = f"data:image/png;base64,{base64.b64encode(b'still').decode()}"
+    content = [{"type": "input_image", "image_url": url}]
+    item = {"type": "message", "role": "user", "content": content}
+    talk.send("conversation.item.create", item=item)
+    talk.seen(talk.all(See)[0].seeing_id, Seen(None, 4))
+    talk.turn()
+    talk.reply([NOISE, DONE])
+    talk.send("response.create")
+    assert talk.all(StartReply)[-1].request.entries == []
 
 
 def test_recorded_audio_can_be_an_item() -> None:

@@ -1,32 +1,100 @@
-"""The eye puts pictures where the language model keeps the words for them."""
+"""The eye names what is held to the camera; pictures from outside are read with care."""
 
-import random
+import io
+import struct
+import zlib
 
+import numpy as np
 import pytest
-import torch
-from torch.nn.functional import normalize
+from PIL import Image
 
 from vita_model.engine.tiny import TinyVoice
-from vita_model.training.vision import COLOURS, SHAPES, draw, word_rows
-from vita_model.vision.eye import pixels
+from vita_model.engine.voice import PictureError
+from vita_model.training.pictures import Shown, plain
+from vita_model.vision.picture import read_picture
 
 pytestmark = pytest.mark.model
 
 
-def test_names_colours_and_shapes_of_new_pictures(voice: TinyVoice) -> None:
-    parts = voice.parts
-    rng = random.Random(99)
-    names = [(rng.choice(tuple(COLOURS)), rng.choice(SHAPES)) for _ in range(60)]
-    pictures = pixels([draw(rng, *name) for name in names], parts.eye.config.image_size)
-    with torch.inference_mode():
-        rows = parts.eye.rows(pictures)
-    colours, things = word_rows(parts.tokenizer, parts.language.table)
-    half = rows.shape[1] // 2
-    colour = normalize(rows[:, :half].mean(1), dim=-1) @ normalize(colours, dim=-1).T
-    shape = normalize(rows[:, half:].mean(1), dim=-1) @ normalize(things, dim=-1).T
-    seen = zip(colour.argmax(1).tolist(), shape.argmax(1).tolist(), strict=True)
-    right = [
-        (tuple(COLOURS)[c] == name[0]) + ((*SHAPES, *"0123456789")[s] == name[1])
-        for (c, s), name in zip(seen, names, strict=True)
-    ]
-    assert sum(right) / (2 * len(names)) > 0.7
+def file(picture: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("RGB", "JPEG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("P", "PNG"), ("1", "PNG"),
+        ("LA", "PNG"), ("RGBA", "PNG"),
+    ],
+)  # fmt: skip
+async def test_pictures_of_every_form_are_seen(voice: TinyVoice, mode: str, kind: str) -> None:
+    picture = plain(Shown("red", "circle"))
+    seen = await voice.see(file(picture.convert(mode), kind))
+    assert seen.rows in {3, 4}
+
+
+def test_what_is_transparent_becomes_white() -> None:
+    clear = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    assert read_picture(file(clear, "PNG"), 64).getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_sixteen_bits_of_grey_become_eight() -> None:
+    grey = Image.fromarray(np.full((64, 64), 0x80FF, np.uint16))
+    assert read_picture(file(grey, "PNG"), 64).getpixel((5, 5)) == (128, 128, 128)
+
+
+def test_the_first_frame_of_an_animation_counts() -> None:
+    red, blue = (Image.new("RGB", (64, 64), colour) for colour in ("red", "blue"))
+    moving = file(red, "PNG", save_all=True, append_images=[blue])
+    assert read_picture(moving, 64).getpixel((5, 5)) == (255, 0, 0)
+
+
+def test_a_photo_is_turned_as_its_camera_says() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wide = file(Image.new("RGB", (80, 40)), exif=exif)
+    assert read_picture(wide, 64).size == (40, 80)
+
+
+def test_a_large_photo_is_decoded_small() -> None:
+    photo = file(Image.new("RGB", (4_000, 3_000), "green"))
+    assert max(read_picture(photo, 64).size) < 1_000
+
+
+def bomb() -> bytes:
+    """A PNG whose header promises 60,000 x 60,000 pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    body = zlib.compress(bytes(10_000))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    )
+
+
+WHOLE = file(plain(Shown("blue", "7"), (320, 240)))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "whole JPEG or PNG"),
+        (b"GIF89a" + bytes(40), "whole JPEG or PNG"),
+        (file(Image.new("RGB", (40, 40)), "GIF"), "whole JPEG or PNG"),
+        (WHOLE[: len(WHOLE) // 2], "whole JPEG or PNG"),
+        (b"\xff\xd8\xff" + bytes(400), "whole JPEG or PNG"),
+        (bomb(), "at most 25 million"),
+        (file(Image.new("RGB", (1, 1)), "PNG"), "at least 8"),
+    ],
+)  # fmt: skip
+async def test_bad_pictures_are_refused_with_the_reason(
+    voice: TinyVoice, data: bytes, reason: str
+) -> None:
+    with pytest.raises(PictureError, match=reason):
+        await voice.see(data)

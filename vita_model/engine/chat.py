@@ -71,6 +71,10 @@ class Chat:
         """What stands before an answer that follows another answer."""
         return [self.start, *self.text("assistant\n")]
 
+    def picture(self, words: Sequence[int]) -> list[int]:
+        """A picture as it stands in a user turn, before the question."""
+        return [self.image, *words, *self.newline]
+
     def tool_call(self, name: str, arguments: Mapping[str, object]) -> list[int]:
         """A call in Qwen's form: a JSON object with `name` and `arguments` between tags."""
         return self.raw_call(name, json.dumps(dict(arguments), ensure_ascii=False))

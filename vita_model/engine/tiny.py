@@ -15,32 +15,27 @@ import torch
 from vita_model.audio.ctc_adapter import Tokens, collapse
 from vita_model.audio.units import transcript
 from vita_model.engine.chat import Chat
-from vita_model.engine.torch_engine import Cancelled, Prompt, TorchEngine, Usage
+from vita_model.engine.layout import lay_out, system_text
+from vita_model.engine.torch_engine import Cancelled, TorchEngine, Usage
 from vita_model.engine.voice import (
-    AssistantText,
     Audio,
     Done,
     Heard,
-    Marker,
     ModelCard,
     ReplyEvent,
     Request,
     Samples,
+    Seen,
     State,
-    SystemText,
     Text,
-    ToolCall,
-    ToolOutput,
     ToolSpec,
-    UserImage,
-    UserSpeech,
-    UserText,
 )
 from vita_model.speech.phrases import Phrase, PhraseCutter
 from vita_model.tiny import TinyParts, quiet_torch
+from vita_model.vision.eye import pixels
+from vita_model.vision.picture import read_picture
+from vita_model.vision.words import Sight
 
-LONGEST_PROMPT = 3_000
-"""Rows of the prompt; older turns are left out beyond it."""
 LONGEST_UTTERANCE_S = 28.0
 
 
@@ -86,9 +81,11 @@ class TinyVoice:
         self._engine = TorchEngine(parts.language, parts.tokenizer)
         self._chat: Chat = self._engine.chat
         self._units = parts.language.table[parts.adapter.unit_ids.long()].float()
+        self._sight = Sight(parts.tokenizer, parts.language.table)
         self._numbers = count()
         self._think = ThreadPoolExecutor(workers, "vita-think")
         self._speak = ThreadPoolExecutor(workers, "vita-speak")
+        self._look = ThreadPoolExecutor(1, "vita-look")
 
     @property
     def card(self) -> ModelCard:
@@ -100,6 +97,10 @@ class TinyVoice:
         """Encode one utterance; beyond 28 s only the last part is heard."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._think, self._hear, samples)
+
+    def listen(self, samples: Samples) -> list[int]:
+        """Tokens of one utterance, in the calling thread."""
+        return self._listen(samples).ids
 
     def _hear(self, samples: Samples) -> Heard:
         kept = samples[-int(LONGEST_UTTERANCE_S * self.input_rate) :]
@@ -113,6 +114,20 @@ class TinyVoice:
         rows = self.parts.encoder(torch.from_numpy(samples))
         _, _, logits, _ = self.parts.adapter(rows[None], torch.tensor([len(rows)]))
         return collapse(logits[0], self.parts.adapter.unit_ids, self._units)
+
+    async def see(self, data: bytes) -> Seen:
+        """Look at one picture: words for its colour and thing become rows of the prompt."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._look, self._see, data)
+
+    @torch.inference_mode()
+    def _see(self, data: bytes) -> Seen:
+        eye = self.parts.eye
+        size = eye.config.image_size
+        tile = pixels([read_picture(data, size)], size)
+        words = self._sight.words(eye.rows(tile))[0]
+        rows = self._chat.picture([self._sight.ids[word] for word in words])
+        return Seen(rows, len(rows))
 
     async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
         """Compute the system prompt of a session."""
@@ -156,10 +171,11 @@ class TinyVoice:
         stream.put(Done("stop", 0, 0, 0, {"first_audio_s": mouth.first_audio_s}))
 
     def _answer(self, request: Request, stream: _Stream) -> None:
-        prompt, silent = self._prompt(request)
-        if silent:
+        laid = lay_out(request, self._chat)
+        prompt = laid.prompt
+        if laid.silent:
             stream.put(State("noise", {"noise": 1.0}))
-            stream.put(Done("stop", len(prompt.names), 0, 0))
+            stream.put(Done("stop", len(prompt.names), 0, 0, image_tokens=laid.image_rows))
             return
         usage = Usage()
         mouth = _Mouth(self.parts, stream, self._speak) if request.speak else None
@@ -184,74 +200,14 @@ class TinyVoice:
             timings["first_audio_s"] = mouth.first_audio_s
         stream.put(
             Done(
-                usage.reason, usage.input_tokens, usage.cached_tokens, usage.output_tokens, timings
+                usage.reason,
+                usage.input_tokens,
+                usage.cached_tokens,
+                usage.output_tokens,
+                timings,
+                laid.image_rows,
             )
         )
-
-    def _prompt(self, request: Request) -> tuple[Prompt, bool]:
-        """Rows of a conversation; true when the last utterance holds no word at all."""
-        chat = self._chat
-        head = chat.system(system_text(request.instructions, request.tools))
-        turns, expects, silent = self._turns(request)
-        kept: list[list[Hashable]] = []
-        room = LONGEST_PROMPT - len(head)
-        for turn in reversed(turns):
-            room -= len(turn)
-            if room < 0 and kept:
-                break
-            kept.append(turn)
-        names: list[Hashable] = [*head, *(name for turn in reversed(kept) for name in turn)]
-        spoken = [e.heard.features for e in request.entries if isinstance(e, UserSpeech)]
-        heard = {name: row for _, rows in spoken for name, row in rows}
-        return Prompt(names, heard, expects), silent
-
-    def _turns(self, request: Request) -> tuple[list[list[Hashable]], tuple[Marker, ...], bool]:
-        """Rows of every turn, the markers its answer may begin with, true if nothing was heard."""
-        chat = self._chat
-        turns: list[list[Hashable]] = []
-        marker, silent, answered = chat.query, False, True
-        expects: tuple[Marker, ...] = ("query",)
-        for entry in request.entries:
-            if isinstance(entry, AssistantText | ToolCall):
-                if turns:  # the weights know conversations that the caller opens
-                    turns.append(self._said(entry, marker, opened=not answered))
-                    answered = True
-                continue
-            names: list[Hashable]
-            match entry:
-                case UserSpeech(heard):
-                    rows = [name for name, _ in heard.features[1]]
-                    names = [*chat.user_open(), *rows, *chat.user_close()]
-                    marker, expects, silent = chat.query, ("query", "noise"), not rows
-                case UserText(text):
-                    names = [*chat.user(chat.text(text))]
-                    marker, expects, silent = chat.typed, ("typed",), False
-                case ToolOutput(_, output):
-                    names = [*chat.tool_output(output)]
-                    marker, expects, silent = chat.query, ("query",), False
-                case SystemText(text):
-                    turns.append([*chat.system(text)])
-                    continue
-                case UserImage():
-                    continue
-            answered = False
-            turns.append(names)
-        if answered:
-            turns.append([*chat.assistant_open()])
-            expects, silent = ("query",), False
-        return turns, expects, silent
-
-    def _said(
-        self, entry: AssistantText | ToolCall, marker: int, *, opened: bool
-    ) -> list[Hashable]:
-        """Rows of an earlier answer; `opened` if the turn before it ends where answers begin."""
-        chat = self._chat
-        before = [] if opened else chat.assistant_open()
-        if isinstance(entry, ToolCall):
-            body = chat.raw_call(entry.name, entry.arguments)
-        else:
-            body = chat.text(entry.text)
-        return [*before, marker, *body, chat.end, *chat.newline]
 
     async def forget(self, session_id: str) -> None:
         """Drop the session's cache."""
@@ -259,7 +215,7 @@ class TinyVoice:
 
     async def close(self) -> None:
         """Stop the worker threads."""
-        for pool in (self._think, self._speak):
+        for pool in (self._think, self._speak, self._look):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -293,14 +249,3 @@ class _Mouth:
                 end = phrase.start + round(piece.share * (phrase.end - phrase.start))
                 self._stream.put(Audio(piece.samples, end))
                 self.first_audio_s = self.first_audio_s or time.perf_counter() - self._stream.begin
-
-
-def system_text(instructions: str, tools: Sequence[ToolSpec]) -> str:
-    """The system prompt as it was in training: facts, then one line per tool."""
-    lines = [instructions.strip()]
-    if tools:
-        lines.append("Tools:")
-        for tool in tools:
-            names = ", ".join(tool.parameters.get("properties", {}))
-            lines.append(f"- {tool.name}({names}): {tool.description}")
-    return "\n".join(lines)

@@ -32,6 +32,23 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What the eye made of one picture.
+
+    Attributes:
+        features: Opaque rows for the language model; belongs to the model.
+        rows: How many rows of a prompt the picture takes.
+    """
+
+    features: Any
+    rows: int
+
+
+class PictureError(ValueError):
+    """A picture cannot be read; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolSpec:
     """A tool the caller's business offers. `parameters` is a JSON schema of an object."""
 
@@ -56,9 +73,9 @@ class UserText:
 
 @dataclass(frozen=True, slots=True)
 class UserImage:
-    """One picture shown with the turn that follows. `data` is an encoded JPEG or PNG."""
+    """One picture shown with the caller's turn that follows, or else with the one before."""
 
-    data: bytes
+    seen: Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +175,8 @@ class Done:
     cached_tokens: int
     output_tokens: int
     timings: Mapping[str, float] = field(default_factory=dict)
+    image_tokens: int = 0
+    """Those of `input_tokens` that are rows of pictures."""
 
 
 ReplyEvent = State | Text | Audio | Call | Done
@@ -191,6 +210,14 @@ class VoiceModel(Protocol):
 
     async def hear(self, samples: Samples) -> Heard:
         """Encode one utterance (0.1 s to 60 s at `input_rate`)."""
+        ...
+
+    async def see(self, data: bytes) -> Seen:
+        """Decode and encode one picture, a JPEG or PNG.
+
+        Raises:
+            PictureError: it cannot be read, or is too large or too small.
+        """
         ...
 
     async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:

@@ -111,7 +111,7 @@ class Answers:
         if reply is None or reply.id != reply_id:
             return []
         if isinstance(event, Done) and reply.noise:
-            self._forget_noise()
+            self._conversation.forget_last_speech()  # it was not meant for the agent
         before_ms = reply.audio_ms
         events = reply.take(event)
         self._count_speech(reply, before_ms)
@@ -196,12 +196,6 @@ class Answers:
             reply.note("vita_first_audio_ms", f"{(now - self._began) * 1000:.0f}")
         self.has_spoken = True
         self._speaks_until = max(now, self._speaks_until) + added_ms / 1000
-
-    def _forget_noise(self) -> None:
-        """What was not meant for the agent is not told to the model again."""
-        speech = self._conversation.last_speech()
-        if speech is not None:
-            speech.in_model = False
 
 
 def sends(events: Sequence[Json]) -> list[Effect]:

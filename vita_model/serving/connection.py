@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from vita_model.audio.telephone import WIRE_RATE, WIRE_WIDTH, WireDecoder
-from vita_model.engine.voice import ReplyEvent, Samples, ToolSpec, VoiceModel
+from vita_model.engine.voice import PictureError, ReplyEvent, Samples, ToolSpec, VoiceModel
 from vita_model.serving.conversation import decode_base64
 from vita_model.serving.dialogue import Dialogue
 from vita_model.serving.effects import (
@@ -23,6 +23,7 @@ from vita_model.serving.effects import (
     Hear,
     HearUpload,
     Prepare,
+    See,
     Send,
     StartReply,
     StartSaying,
@@ -65,6 +66,7 @@ class Limits:
 
     send: float = 20.0
     hear: float = 30.0
+    see: float = 10.0
     reply_step: float = 30.0
     prepare: float = 60.0
     forget: float = 5.0
@@ -140,10 +142,8 @@ class Connection:
             match effect:
                 case Send(event=event):
                     self._outbox.post(event)
-                case Hear(hearing_id=key, samples=samples):
-                    self._begin(key, self._hear(key, samples))
-                case HearUpload(hearing_id=key):
-                    self._begin(key, self._hear_upload(effect))
+                case Hear(hearing_id=key) | HearUpload(hearing_id=key) | See(seeing_id=key):
+                    self._begin(key, self._take_in(effect))
                 case StartReply(reply_id=key, request=request):
                     self._begin(key, self._relay(key, self._model.reply(request)))
                 case StartSaying(reply_id=key, text=text, voice=voice):
@@ -171,6 +171,15 @@ class Connection:
         if task is not None:
             task.cancel()
 
+    async def _take_in(self, effect: Hear | HearUpload | See) -> None:
+        match effect:
+            case Hear(hearing_id=key, samples=samples):
+                await self._hear(key, samples)
+            case HearUpload():
+                await self._hear_upload(effect)
+            case See(seeing_id=key, data=data):
+                await self._see(key, data)
+
     async def _hear_upload(self, upload: HearUpload) -> None:
         samples = await asyncio.to_thread(_decode_upload, upload, self._model.input_rate)
         await self._hear(upload.hearing_id, samples)
@@ -186,6 +195,23 @@ class Connection:
             self._carry_out(self._dialogue.hearing_failed(key, "The model could not listen."))
         else:
             self._carry_out(self._dialogue.heard(key, heard))
+
+    async def _see(self, key: str, data: bytes) -> None:
+        place = "item.content.image_url"
+        try:
+            async with asyncio.timeout(self._limits.see):
+                seen = await self._model.see(data)
+        except PictureError as error:
+            fault = ProtocolError(str(error), "invalid_value", place)
+        except TimeoutError:
+            fault = ProtocolError("Looking at the picture took too long.", "seeing_failed", place)
+        except Exception:  # whatever a model raises costs one picture, not the call
+            log.exception("seeing failed")
+            fault = ProtocolError("The model could not see the picture.", "seeing_failed", place)
+        else:
+            self._carry_out(self._dialogue.seen(key, seen))
+            return
+        self._carry_out(self._dialogue.seeing_failed(key, fault))
 
     async def _relay(self, key: str, events: AsyncIterator[ReplyEvent]) -> None:
         try:

@@ -82,17 +82,24 @@ class Conversation:
 
     @property
     def pending(self) -> bool:
-        """Some speech the model must know is still to be heard."""
+        """Something the model must know is still to be heard or seen."""
         return any(isinstance(i, Message) and i.in_model and i.pending for i in self._items)
 
-    def last_speech(self) -> Message | None:
-        """The spoken turn of the caller that the model answers now."""
+    def forget_last_speech(self) -> None:
+        """Keep the spoken turn that is answered now, and what was shown with it, from the model."""
+        found = False
         for item in reversed(self._items):
             if not isinstance(item, Message) or item.role == "assistant":
-                return None
-            if item.in_model and any(isinstance(part, SpeechPart) for part in item.parts):
-                return item
-        return None
+                return
+            if not item.in_model or not item.parts:
+                continue
+            shown = all(isinstance(part, ImagePart) for part in item.parts)
+            speech = any(isinstance(part, SpeechPart) for part in item.parts)
+            if found and not shown:
+                return
+            if shown or speech:
+                item.in_model = False
+            found = found or speech
 
     def entries(self) -> list[Entry]:
         """The conversation for the model."""
@@ -101,10 +108,11 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class ParsedItem:
-    """An item of a client, with the audio bytes that are still to be heard."""
+    """An item of a client, with what is still to be heard and, in order, to be looked at."""
 
     item: Item
     audio: bytes | None = None
+    pictures: tuple[bytes, ...] = ()
 
 
 class _Content(BaseModel):
@@ -158,6 +166,7 @@ def _parse_message(item_id: str, read: _Item) -> ParsedItem:
         raise _missing("role")
     parts: list[Part] = []
     audio: bytes | None = None
+    pictures: list[bytes] = []
     for content in read.content or []:
         match content.type:
             case "input_audio" | "audio" if read.role == "user" and content.audio:
@@ -168,7 +177,8 @@ def _parse_message(item_id: str, read: _Item) -> ParsedItem:
             case "input_image":
                 if read.role != "user":
                     raise ProtocolError("Only a user item holds a picture.", param="item.content")
-                parts.append(ImagePart(_picture(content.image_url or ""), content.detail or "auto"))
+                pictures.append(_picture(content.image_url or ""))
+                parts.append(ImagePart(content.detail or "auto"))
             case "input_audio" | "output_audio" | "audio" if read.role == "assistant":
                 parts.append(SpokenPart(content.transcript or ""))
             case "input_audio" | "output_audio" | "audio":
@@ -178,7 +188,7 @@ def _parse_message(item_id: str, read: _Item) -> ParsedItem:
                     "output_text" if read.role == "assistant" else "input_text"
                 )
                 parts.append(TextPart(kind, content.text or ""))
-    return ParsedItem(Message(item_id, read.role, parts), audio)
+    return ParsedItem(Message(item_id, read.role, parts), audio, tuple(pictures))
 
 
 def decode_base64(text: str, param: str) -> bytes:

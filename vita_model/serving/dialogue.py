@@ -1,7 +1,7 @@
 """The Realtime conversation as a state machine: events in, effects out, no I/O.
 
 What the client sends goes to `handle` (audio to `append`), what the model gives to `heard`,
-`hearing_failed`, `replied` and `reply_failed`. Every method returns effects in the order they are
+`hearing_failed`, `seen`, `seeing_failed`, `replied` and `reply_failed`. Every method returns effects in the order they are
 to be carried out.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import singledispatchmethod
 
 from vita_model.audio.telephone import WireFormat
-from vita_model.engine.voice import Heard, ReplyEvent, Samples
+from vita_model.engine.voice import Heard, ReplyEvent, Samples, Seen
 from vita_model.serving.answers import Answers, sends
 from vita_model.serving.conversation import Conversation, decode_base64, parse_item
 from vita_model.serving.effects import Effect, Prepare, Send
@@ -37,6 +37,7 @@ from vita_model.serving.events import (
 from vita_model.serving.hearing import Hearing, Hearings, Utterance
 from vita_model.serving.items import Message, SpeechPart, SpokenPart
 from vita_model.serving.listener import Listener, Turn
+from vita_model.serving.pictures import Pictures
 from vita_model.serving.session import SemanticVad, Session
 from vita_model.serving.turns import Signal
 from vita_model.serving.vad import VAD_RATE, SpeechDetector
@@ -63,6 +64,7 @@ class Dialogue:
         self._listener = Listener(detector, self._wire, self._session.rules)
         self._conversation = Conversation()
         self._hearings = Hearings(ids)
+        self._pictures = Pictures(ids)
         self._answers = Answers(
             session_id=self.session_id,
             conversation=self._conversation,
@@ -103,6 +105,17 @@ class Dialogue:
         """The model could not listen: the turn has no words and its answer fails."""
         hearing = self._hearings.take(hearing_id, reason)
         return [] if hearing is None else self._listened(hearing, reason)
+
+    def seen(self, seeing_id: str, seen: Seen) -> list[Effect]:
+        """The model has looked at a picture."""
+        return self._answers.resume() if self._pictures.take(seeing_id, seen) else []
+
+    def seeing_failed(self, seeing_id: str, error: ProtocolError) -> list[Effect]:
+        """The model could not see a picture: the client is told, and its item stays without it."""
+        picture = self._pictures.take(seeing_id, None)
+        if picture is None:
+            return []
+        return [Send(error_event(error, picture.event_id)), *self._answers.resume()]
 
     def replied(self, reply_id: str, event: ReplyEvent) -> list[Effect]:
         """The model gave a piece of its answer."""
@@ -173,6 +186,8 @@ class Dialogue:
         effects = self._added(parsed.item.public(), previous)
         if parsed.audio is not None and isinstance(parsed.item, Message):
             effects += self._hearings.upload(parsed.item, parsed.audio, self._wire, seconds)
+        if isinstance(parsed.item, Message):
+            effects += self._pictures.show(parsed.item, parsed.pictures, event.event_id)
         return effects
 
     @_handle.register

@@ -42,6 +42,14 @@ class CancelHearing:
 
 
 @dataclass(frozen=True, slots=True)
+class See:
+    """Let the model look at a picture; answer with `Dialogue.seen` or `Dialogue.seeing_failed`."""
+
+    seeing_id: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StartReply:
     """Let the model answer; pass its events to `Dialogue.replied`."""
 
@@ -73,4 +81,14 @@ class Prepare:
     tools: Sequence[ToolSpec]
 
 
-Effect = Send | Hear | HearUpload | CancelHearing | StartReply | StartSaying | CancelReply | Prepare
+Effect = (
+    Send
+    | Hear
+    | HearUpload
+    | CancelHearing
+    | See
+    | StartReply
+    | StartSaying
+    | CancelReply
+    | Prepare
+)

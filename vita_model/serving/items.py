@@ -11,6 +11,7 @@ from vita_model.engine.voice import (
     AssistantText,
     Entry,
     Heard,
+    Seen,
     SystemText,
     ToolCall,
     ToolOutput,
@@ -38,10 +39,19 @@ class TextPart:
 
 @dataclass(slots=True)
 class ImagePart:
-    """A picture. It is never sent back: clients limit the size of a message."""
+    """A picture. It is never sent back: clients limit the size of a message.
 
-    data: bytes
+    `seen` is None until the model has looked at it.
+    """
+
     detail: str = "auto"
+    seen: Seen | None = None
+    failed: bool = False
+
+    @property
+    def pending(self) -> bool:
+        """The model has not looked at it yet."""
+        return self.seen is None and not self.failed
 
     def public(self) -> Json:
         """The part on the wire, without the picture."""
@@ -141,19 +151,20 @@ class Message:
 
     @property
     def pending(self) -> bool:
-        """Some of its speech is still to be heard."""
-        return any(isinstance(part, SpeechPart) and part.pending for part in self.parts)
+        """Some of it is still to be heard or seen."""
+        return any(isinstance(p, SpeechPart | ImagePart) and p.pending for p in self.parts)
 
     def entries(self) -> Iterator[Entry]:
-        """The item for the model."""
-        for part in self.parts if self.in_model else ():
+        """The item for the model: pictures first, whatever the client's order, then the words."""
+        parts = self.parts if self.in_model else []
+        for part in sorted(parts, key=lambda part: not isinstance(part, ImagePart)):
             match part:
                 case TextPart(text=text) | SpokenPart(transcript=text) if text.strip():
                     yield self._words(text)
                 case SpeechPart(heard=Heard() as heard):
                     yield UserSpeech(heard)
-                case ImagePart(data=data):
-                    yield UserImage(data)
+                case ImagePart(seen=Seen() as seen):
+                    yield UserImage(seen)
 
     def _words(self, text: str) -> Entry:
         match self.role:

@@ -269,15 +269,15 @@ class Reply:
 
 
 def _usage(done: Done) -> Json:
-    """Token counts; the model does not tell its text from its audio, so all count as text."""
+    """Token counts; the model does not tell its text from its audio, so both count as text."""
     return {
         "total_tokens": done.input_tokens + done.output_tokens,
         "input_tokens": done.input_tokens,
         "output_tokens": done.output_tokens,
         "input_token_details": {
-            "text_tokens": done.input_tokens,
+            "text_tokens": done.input_tokens - done.image_tokens,
             "audio_tokens": 0,
-            "image_tokens": 0,
+            "image_tokens": done.image_tokens,
             "cached_tokens": done.cached_tokens,
             "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0},
         },

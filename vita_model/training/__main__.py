@@ -13,11 +13,13 @@ from typing import Annotated
 import typer
 
 from vita_model.backbone import open_backbone
-from vita_model.tiny import FOLDER
+from vita_model.engine.tiny import TinyVoice
+from vita_model.tiny import FOLDER, load_parts
 from vita_model.training import codec as codec_stage
 from vita_model.training import (
     corpora,
     export,
+    heard,
     language,
     listener,
     pronunciation,
@@ -55,6 +57,26 @@ def train_language(work: Work = WORK, minutes: Minutes = 50.0) -> None:
     language.train(open_backbone(), work / "language", language.Recipe(minutes=minutes))
 
 
+@app.command("hear-pictures")
+def hear_pictures(work: Work = WORK, checkpoint: Path = FOLDER) -> None:
+    """What the trained listener makes of picture questions."""
+    voice = TinyVoice(load_parts(checkpoint))
+    heard.make(work / "heard-pictures.json", voice.listen, corpora.training_readers())
+
+
+@app.command("pictures")
+def train_pictures(work: Work = WORK, checkpoint: Path = FOLDER, minutes: Minutes = 14.0) -> None:
+    """Stage 1.2: the trained language model goes on with pictures in the caller's turns."""
+    recipe = language.Recipe(minutes=minutes, rate=4e-4, pictures=0.22, seed=17)
+    language.train(
+        open_backbone(),
+        work / "pictures",
+        recipe,
+        start=export.part(checkpoint, "language."),
+        heard=work / "heard-pictures.json",
+    )
+
+
 @app.command("listener")
 def train_listener(work: Work = WORK, minutes: Minutes = 25.0) -> None:
     """Stage 2: the adapter writes the caller's words."""
@@ -78,12 +100,21 @@ def train_speaker(work: Work = WORK, minutes: Minutes = 25.0) -> None:
 
 
 @app.command("vision")
-def train_vision(work: Work = WORK, minutes: Minutes = 6.0) -> None:
-    """Stage 1.1: the eye reads drawn pictures."""
+def train_vision(
+    work: Work = WORK, minutes: Minutes = 18.0, checkpoint: Path | None = None
+) -> None:
+    """Stage 1.1: the eye reads drawn pictures; goes on from the eye of a checkpoint, if given."""
     backbone = open_backbone()
     table = backbone.tensor("token_embd.weight")
     recipe = vision.Recipe(minutes=minutes)
-    vision.train(backbone.tokenizer(), table, work / "vision", recipe)
+    start = export.part(checkpoint, "vision.") if checkpoint else None
+    vision.train(backbone.tokenizer(), table, work / "vision", recipe, start)
+
+
+@app.command("renew")
+def renew(work: Work = WORK, checkpoint: Path = FOLDER, folder: Path = FOLDER) -> None:
+    """Copy a checkpoint with the eye and the language model of `vision` and `pictures`."""
+    export.renew(work, checkpoint, folder)
 
 
 @app.command("export")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,12 @@ def _reader(rng: random.Random) -> voices.Reader:
     if draw < 0.72:
         return voices.joe
     return voices.espeak
+
+
+def training_readers() -> list[voices.Reader]:
+    """One reader of every kind that training clips use."""
+    mixed = partial(voices.kokoro, voices=voices.TRAINING_KOKORO)
+    return [voices.flite, voices.joe, voices.espeak, mixed]
 
 
 def held_out_readers() -> dict[str, voices.Reader]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from vita_model.speech.phones import Speller, SpellerConfig
-from vita_model.tiny import LEXICON, save_parts
+from vita_model.tiny import CONFIG, LEXICON, WEIGHTS, save_parts
 from vita_model.training import codec, language, listener, speaker, vision
 from vita_model.training.corpora import frozen_encoder
 
@@ -36,3 +39,28 @@ def export(work: Path, folder: Path) -> None:
     }
     save_parts(folder, modules, delta, phonemes=phonemes, card=CARD)
     shutil.copyfile(work / "lexicon.tsv.gz", folder / LEXICON)
+
+
+def part(folder: Path, prefix: str) -> dict[str, Tensor]:
+    """The tensors of one part of a checkpoint, in single precision, without the prefix."""
+    found = load_file(folder / WEIGHTS)
+    return {n.removeprefix(prefix): v.float() for n, v in found.items() if n.startswith(prefix)}
+
+
+def renew(work: Path, checkpoint: Path, folder: Path) -> None:
+    """Write a copy of a checkpoint with a newly trained eye and language model."""
+    tensors = load_file(checkpoint / WEIGHTS)
+    delta = language.load(work / "pictures" / "language.safetensors")
+    eye = vision.load(work / "vision", delta["markers.weight"].shape[1])
+    kept = {n: v for n, v in tensors.items() if not n.startswith(("language.", "vision."))}
+    kept |= {f"language.{name}": value.half().contiguous() for name, value in delta.items()}
+    kept |= {f"vision.{n}": v.half().contiguous() for n, v in eye.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    config = json.loads((checkpoint / CONFIG).read_text(encoding="utf-8"))
+    config["vision"] = eye.config.model_dump()
+    save_file(kept, folder / WEIGHTS)
+    (folder / CONFIG).write_text(
+        json.dumps(config, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
+    if folder != checkpoint:
+        shutil.copyfile(checkpoint / LEXICON, folder / LEXICON)

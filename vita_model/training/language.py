@@ -11,7 +11,8 @@ import json
 import math
 import random
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -33,6 +34,8 @@ from vita_model.training.dialogues import (
     sample_dialogue,
     system_prompt,
 )
+from vita_model.training.heard import Heard
+from vita_model.vision.words import word_ids
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -53,6 +56,7 @@ class Recipe:
     seed: int = 1
     report_every: int = 10
     save_minutes: float = 3.0
+    pictures: float = 0.0
 
 
 class Adapted(nn.Module):
@@ -84,6 +88,16 @@ class Adapted(nn.Module):
                     up[key] = nn.Parameter(torch.zeros(rows, recipe.rank))
         self.down = nn.ParameterDict(down)
         self.up = nn.ParameterDict(up)
+
+    def start_from(self, delta: Mapping[str, Tensor]) -> None:
+        """Take over matrices and marker rows as `export` wrote them."""
+        with torch.no_grad():
+            self.marker_rows.copy_(delta["markers.weight"])
+            for key, down in self.down.items():
+                layer, name = key.split("_", 1)
+                place = f"layers.{layer}.{'self_attn' if name[0] in 'qkvo' else 'mlp'}.{name}"
+                down.copy_(delta[f"{place}.down"])
+                self.up[key].copy_(delta[f"{place}.up"] / self.recipe.scale)
 
     def _linear(self, x: Tensor, layer: int, name: str, short: str) -> Tensor:
         y = F.linear(x, self.layers[layer][name])
@@ -189,23 +203,40 @@ class Packer:
     """Turns sampled dialogues into packs."""
 
     def __init__(
-        self, tokenizer: Tokenizer, rng: random.Random, split: Split, *, noisy: bool
+        self,
+        tokenizer: Tokenizer,
+        rng: random.Random,
+        split: Split,
+        *,
+        noisy: bool,
+        pictures: float = 0.0,
+        heard: Heard | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.chat = Chat(tokenizer)
         self.rng = rng
         self.split: Split = split
         self.noisy = noisy
+        self.pictures = pictures
+        self.heard = heard or Heard({}, tokenizer)
 
     def user(self, turn: Turn) -> tuple[list[int], int]:
         """Token ids of a caller's turn, and the marker its answer starts with."""
+        words, marker = self._words(turn)
+        if turn.picture is None:
+            return words, marker
+        return [*self.chat.picture(word_ids(turn.picture, self.tokenizer)), *words], marker
+
+    def _words(self, turn: Turn) -> tuple[list[int], int]:
         rng = self.rng
         if turn.said == "" or turn.reply == "":
             marker = self.chat.noise
-        elif rng.random() < 0.2 and turn.typed:
+        elif rng.random() < 0.2 and turn.typed and turn.heard is None:
             return self.chat.text(turn.typed), self.chat.typed
         else:
             marker = self.chat.query
+        if turn.heard is not None:
+            return list(turn.heard), marker
         said = turn.said
         if self.noisy and said and rng.random() < 0.55:
             said = asr_noise(rng, said, rng.choice([0.06, 0.12, 0.2]))
@@ -233,8 +264,11 @@ class Packer:
         """A pack of independent questions (mostly) or one dialogue of several turns."""
         independent = self.rng.random() < 0.8
         count = questions if independent else self.rng.randint(3, 6)
-        dialogue = sample_dialogue(self.rng, self.split, independent=independent, turns=count)
-        return self.from_dialogue(dialogue, independent)
+        dialogue = sample_dialogue(
+            self.rng, self.split, independent=independent, turns=count, pictures=self.pictures
+        )
+        turns = [self.heard.turn(self.rng, turn) for turn in dialogue.turns]
+        return self.from_dialogue(replace(dialogue, turns=turns), independent)
 
     def from_dialogue(self, dialogue: Dialogue, independent: bool) -> Pack:
         """Pack a given dialogue."""
@@ -275,7 +309,13 @@ def loss_of(
 
 @torch.no_grad()
 def exact_rate(
-    model: Adapted, tokenizer: Tokenizer, split: Split, count: int, seed: int
+    model: Adapted,
+    tokenizer: Tokenizer,
+    split: Split,
+    count: int,
+    *,
+    seed: int,
+    pictures: float = 0.0,
 ) -> tuple[float, dict[str, tuple[int, int]]]:
     """Share of turns whose whole answer is predicted, overall and by intent."""
     model.eval()
@@ -284,7 +324,7 @@ def exact_rate(
     right, total = 0, 0
     intents: dict[str, tuple[int, int]] = {}
     while total < count:
-        dialogue = sample_dialogue(rng, split, independent=True, turns=8)
+        dialogue = sample_dialogue(rng, split, independent=True, turns=8, pictures=pictures)
         pack = packer.from_dialogue(dialogue, True)
         ids = torch.tensor(pack.ids)
         hidden = model(ids, torch.tensor(pack.positions), pack.mask())
@@ -303,13 +343,30 @@ def exact_rate(
     return right / total, intents
 
 
-def train(backbone: Backbone, folder: Path, recipe: Recipe) -> None:
-    """Run or resume the stage; writes `folder/language.safetensors` and a log of figures."""
+def train(
+    backbone: Backbone,
+    folder: Path,
+    recipe: Recipe,
+    *,
+    start: Mapping[str, Tensor] | None = None,
+    heard: Path | None = None,
+) -> None:
+    """Run or resume the stage; writes `folder/language.safetensors` and a log of figures.
+
+    Args:
+        backbone: The frozen language model.
+        folder: Where state and result are kept.
+        recipe: Settings.
+        start: Matrices to go on from instead of none.
+        heard: What the listener made of picture questions, as `heard.make` wrote it.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = backbone.tokenizer()
     model = Adapted(backbone, recipe, Chat(tokenizer).trained_tokens)
+    if start is not None:
+        model.start_from(start)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0
     )
@@ -321,7 +378,14 @@ def train(backbone: Backbone, folder: Path, recipe: Recipe) -> None:
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["spent"]
     rng = random.Random(recipe.seed + step)
-    packer = Packer(tokenizer, rng, "train", noisy=True)
+    packer = Packer(
+        tokenizer,
+        rng,
+        "train",
+        noisy=True,
+        pictures=recipe.pictures,
+        heard=Heard.read(heard, tokenizer) if heard else None,
+    )
     model.train()
     total = recipe.minutes * 60
     last_save = time.monotonic()
@@ -363,14 +427,22 @@ def train(backbone: Backbone, folder: Path, recipe: Recipe) -> None:
                 state_file,
             )
             export(model, folder / "language.safetensors")
-            test, _ = exact_rate(model, tokenizer, "test", 64, 5)
-            known, _ = exact_rate(model, tokenizer, "train", 32, 6)
-            print(
-                json.dumps(
-                    {"step": step, "exact_unseen": round(test, 3), "exact_known": round(known, 3)}
-                ),
-                flush=True,
-            )
+            rates = _rates(model, tokenizer, recipe.pictures)
+            print(json.dumps({"step": step, **rates}), flush=True)
+
+
+def _rates(model: Adapted, tokenizer: Tokenizer, pictures: float) -> dict[str, float]:
+    """Shares of whole answers right: unseen and known wording, and questions about pictures."""
+    test, _ = exact_rate(model, tokenizer, "test", 64, seed=5)
+    known, _ = exact_rate(model, tokenizer, "train", 32, seed=6)
+    rates = {"exact_unseen": test, "exact_known": known}
+    if pictures:
+        mixed, intents = exact_rate(model, tokenizer, "test", 96, seed=7, pictures=pictures)
+        right, asked = map(
+            sum, zip(*(p for n, p in intents.items() if n.startswith("picture")), strict=True)
+        )
+        rates |= {"exact_mixed": mixed, "exact_pictures": right / max(1, asked)}
+    return {name: round(value, 3) for name, value in rates.items()}
 
 
 def export(model: Adapted, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Stage 1.1 of vita-tiny's eye: pictures onto words of the language model's own table.
 
-Drawn pictures of one thing (a shape or a digit) in one colour. The first half of the rows is drawn
-to the colour's embedding row, the second half to the thing's, so the language model can read them.
+Drawn pictures of one thing (a shape or a digit) in one colour, or of nothing. The first half of the
+rows is drawn towards the colour's embedding row, the second half towards the thing's.
 """
 
 from __future__ import annotations
@@ -9,31 +9,26 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
 from vita_model.config import VisionConfig
+from vita_model.training.pictures import Shown, draw, random_shown
 from vita_model.vision.eye import Eye, pixels
+from vita_model.vision.words import COLOURS, NOTHING, THINGS, Sight
 
-COLOURS = {
-    "red": (205, 40, 40),
-    "green": (40, 150, 60),
-    "blue": (40, 70, 200),
-    "yellow": (235, 210, 50),
-    "black": (25, 25, 25),
-    "white": (240, 240, 240),
-    "orange": (240, 140, 30),
-    "purple": (130, 50, 160),
-}
-SHAPES = ("circle", "square", "triangle", "star", "cross", "heart")
-THINGS = (*SHAPES, *"0123456789")
+NO_COLOUR = -100
+"""Label of a colour nobody can tell."""
+SHARPNESS = 16.0
+DRAWN = (192, 144)
+"""Size of training pictures; a third of a tile's detail is enough and quick."""
+
 SIZES = VisionConfig(
     hidden_size=128,
     layers=4,
@@ -50,70 +45,64 @@ class Recipe:
 
     rate: float = 1e-3
     minutes: float = 6.0
-    batch: int = 48
+    new: int = 24
+    old: int = 40
     seed: int = 5
 
 
-def draw(rng: random.Random, colour: str, thing: str) -> Image.Image:
-    """A picture of one thing, placed, sized and lit at random."""
-    size = SIZES.image_size
-    shade = rng.randint(90, 200)
-    tint = [min(255, max(0, shade + rng.randint(-25, 25))) for _ in range(3)]
-    picture = Image.new("RGB", (size, size), (tint[0], tint[1], tint[2]))
-    pen = ImageDraw.Draw(picture)
-    ink = tuple(min(255, max(0, value + rng.randint(-18, 18))) for value in COLOURS[colour])
-    radius = rng.uniform(0.22, 0.42) * size
-    x, y = (rng.uniform(radius, size - radius) for _ in range(2))
-    turn = rng.uniform(-0.25, 0.25)
-    if thing.isdigit():
-        font = ImageFont.load_default(size=radius * 2.2)
-        pen.text((x, y), thing, fill=ink, font=font, anchor="mm")
-    elif thing == "circle":
-        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
-    else:
-        pen.polygon([(x + radius * a, y + radius * b) for a, b in _outline(thing, turn)], fill=ink)
-    noise = np.random.default_rng(rng.getrandbits(32)).normal(
-        0, rng.uniform(0, 12), (size, size, 3)
-    )
-    return Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
+class _Gallery:
+    """Pictures to learn from: some new ones in every batch, the others seen before and moved."""
+
+    def __init__(self, rng: random.Random, kept: int = 12_000) -> None:
+        self._rng = rng
+        self._kept = kept
+        self._tiles: list[Tensor] = []
+        self._names: list[Shown] = []
+
+    def batch(self, new: int, old: int) -> tuple[Tensor, list[Shown]]:
+        """Pixels `[n, 3, size, size]` and what they show."""
+        names = [random_shown(self._rng) for _ in range(new)]
+        fresh = pixels([draw(self._rng, name, DRAWN) for name in names], SIZES.image_size)
+        chosen = [self._rng.randrange(len(self._tiles)) for _ in range(old if self._tiles else 0)]
+        seen = [self._moved(self._tiles[index].float()) for index in chosen]
+        batch = torch.cat([fresh, torch.stack(seen)]) if seen else fresh
+        told = [*names, *(self._names[index] for index in chosen)]
+        for tile, name in zip(fresh.half(), names, strict=True):
+            if len(self._tiles) < self._kept:
+                self._tiles.append(tile)
+                self._names.append(name)
+            else:
+                place = self._rng.randrange(self._kept)
+                self._tiles[place], self._names[place] = tile, name
+        return batch, told
+
+    def _moved(self, tile: Tensor) -> Tensor:
+        size = tile.shape[-1]
+        padded = F.pad(tile[None], (4, 4, 4, 4), mode="replicate")[0]
+        left, top = self._rng.randint(0, 8), self._rng.randint(0, 8)
+        moved = padded[:, top : top + size, left : left + size]
+        return moved * self._rng.uniform(0.85, 1.15) + self._rng.uniform(-0.2, 0.2)
 
 
-def _outline(shape: str, turn: float) -> list[tuple[float, float]]:
-    if shape == "heart":
-        t = np.linspace(0, 2 * np.pi, 40)
-        x = np.sin(t) ** 3
-        y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)) / 16
-    elif shape == "cross":
-        x = np.array([-1, 1, 1, 3, 3, 1, 1, -1, -1, -3, -3, -1]) / 3
-        y = np.array([-3, -3, -1, -1, 1, 1, 3, 3, 1, 1, -1, -1]) / 3
-    else:
-        corners = {"square": 4, "triangle": 3, "star": 10}[shape]
-        angle = np.arange(corners) * 2 * np.pi / corners - np.pi / 2 + (np.pi / 4) * (corners == 4)
-        far = np.where(np.arange(corners) % 2, 0.42, 1.0) if shape == "star" else 1.0
-        x, y = far * np.cos(angle), far * np.sin(angle)
-    cos, sin = np.cos(turn), np.sin(turn)
-    points = zip(x * cos - y * sin, x * sin + y * cos, strict=True)
-    return [(float(a), float(b)) for a, b in points]
+def train(
+    tokenizer: Tokenizer,
+    table: Tensor,
+    folder: Path,
+    recipe: Recipe,
+    start: Mapping[str, Tensor] | None = None,
+) -> Eye:
+    """Run or resume; writes `folder/vision.pt`, prints the share of right words on new pictures.
 
-
-def word_rows(tokenizer: Tokenizer, table: Tensor) -> tuple[Tensor, Tensor]:
-    """Embedding rows of all colours and all things."""
-
-    def rows(words: tuple[str, ...]) -> Tensor:
-        ids = [tokenizer.encode(w if w.isdigit() else f" {w}").ids[0] for w in words]
-        return table[torch.tensor(ids)].float()
-
-    return rows(tuple(COLOURS)), rows(THINGS)
-
-
-def train(tokenizer: Tokenizer, table: Tensor, folder: Path, recipe: Recipe) -> Eye:
-    """Run or resume; writes `folder/vision.pt`, prints the share of right words on new pictures."""
+    `start` holds the weights of an eye to go on from.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     state_file = folder / "vision.pt"
     eye = Eye(SIZES, table.shape[1])
-    colours, things = word_rows(tokenizer, table)
+    if start is not None:
+        eye.load_state_dict(dict(start))
+    sight = Sight(tokenizer, table)
     optimiser = torch.optim.AdamW(eye.parameters(), recipe.rate, betas=(0.9, 0.98))
     step, spent = 0, 0.0
     if state_file.exists():
@@ -122,13 +111,15 @@ def train(tokenizer: Tokenizer, table: Tensor, folder: Path, recipe: Recipe) -> 
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["spent"]
     rng = random.Random(recipe.seed + step)
+    gallery = _Gallery(rng)
     total = recipe.minutes * 60
     while spent < total:
         begin = time.process_time()
         for group in optimiser.param_groups:
             fall = max(0.02, 1 - spent / total)
             group["lr"] = recipe.rate * min(1.0, (step + 1) / 100) * fall
-        losses, right = _losses(eye, colours, things, recipe.batch, rng)
+        tiles, names = gallery.batch(recipe.new, recipe.old)
+        losses, right = _losses(eye.rows(tiles), names, sight)
         optimiser.zero_grad(set_to_none=True)
         losses.backward()
         torch.nn.utils.clip_grad_norm_(eye.parameters(), 1.0)
@@ -136,33 +127,37 @@ def train(tokenizer: Tokenizer, table: Tensor, folder: Path, recipe: Recipe) -> 
         step += 1
         spent += time.process_time() - begin
         if step % 100 == 0 or spent >= total:
-            print(json.dumps({"step": step, "loss": round(float(losses.detach()), 3), **right}))
+            line = {"step": step, "minutes": round(spent / 60, 2)}
+            print(
+                json.dumps({**line, "loss": round(float(losses.detach()), 3), **right}), flush=True
+            )
             parts = {"model": eye.state_dict(), "optimiser": optimiser.state_dict()}
             torch.save({**parts, "step": step, "spent": spent}, state_file)
     eye.eval()
-    with torch.no_grad():
-        _, right = _losses(eye, colours, things, 512, random.Random("test"))
-    print(json.dumps({"test": right}), flush=True)
+    print(json.dumps({"test": rates(eye, sight, 512)}), flush=True)
     return eye
 
 
-def _losses(
-    eye: Eye, colours: Tensor, things: Tensor, count: int, rng: random.Random
-) -> tuple[Tensor, dict[str, float]]:
-    names = [(rng.choice(tuple(COLOURS)), rng.choice(THINGS)) for _ in range(count)]
-    rows = eye.rows(pixels([draw(rng, colour, thing) for colour, thing in names], SIZES.image_size))
-    half = rows.shape[1] // 2
+def _losses(rows: Tensor, names: list[Shown], sight: Sight) -> tuple[Tensor, dict[str, float]]:
     total = torch.zeros(())
     right = {}
-    parts = (("colour", colours, tuple(COLOURS), 0), ("thing", things, THINGS, 1))
-    for key, table, words, place in parts:
-        row = rows[:, place * half : (place + 1) * half].mean(1)
-        wanted = torch.tensor([words.index(pair[place]) for pair in names])
-        near = F.normalize(row, dim=-1) @ F.normalize(table, dim=-1).T
-        total = total + F.cross_entropy(near * 16, wanted)
-        total = total + 0.2 * F.mse_loss(row, table[wanted]) / table.square().mean()
-        right[key] = round(float((near.argmax(1) == wanted).float().mean()), 3)
+    colours = [NO_COLOUR if n.thing == NOTHING else COLOURS.index(n.colour) for n in names]
+    labels = {"colour": colours, "thing": [THINGS.index(n.thing) for n in names]}
+    for (kind, places), scores in zip(labels.items(), sight.scores(rows), strict=True):
+        wanted = torch.tensor(places)
+        total = total + F.cross_entropy(scores * SHARPNESS, wanted, ignore_index=NO_COLOUR)
+        told = wanted != NO_COLOUR
+        right[kind] = round(float((scores.argmax(1) == wanted)[told].float().mean()), 3)
     return total, right
+
+
+@torch.no_grad()
+def rates(eye: Eye, sight: Sight, count: int, seed: str = "test") -> dict[str, float]:
+    """Share of pictures never seen whose colour and thing are named right."""
+    rng = random.Random(seed)
+    names = [random_shown(rng) for _ in range(count)]
+    rows = eye.rows(pixels([draw(rng, name) for name in names], SIZES.image_size))
+    return _losses(rows, names, sight)[1]
 
 
 def load(folder: Path, width: int) -> Eye:

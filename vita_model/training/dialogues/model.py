@@ -19,7 +19,9 @@ class Turn:
     """One caller turn and the right answer to it.
 
     `said` is spoken words only (lower case, no digits); empty for noise.
-    `reply` is empty when the agent must stay silent.
+    `reply` is empty when the agent must stay silent. `picture` holds the eye's words for what is
+    shown with the turn, None if nothing is sent; `heard` the listener's tokens for `said`, if known;
+    `asked` the colour or shape that a question for yes or no names.
     """
 
     said: str
@@ -29,6 +31,9 @@ class Turn:
     after: str = ""
     intent: str = ""
     pattern: str = ""
+    picture: tuple[str, ...] | None = None
+    heard: tuple[int, ...] | None = None
+    asked: str = ""
 
 
 @dataclass(frozen=True)

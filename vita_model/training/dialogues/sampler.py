@@ -18,6 +18,7 @@ from vita_model.training.dialogues.facts import (
 )
 from vita_model.training.dialogues.model import Dialogue, Split, ToolCall, Turn
 from vita_model.training.dialogues.patterns import load
+from vita_model.training.dialogues.pictures import with_pictures
 from vita_model.training.dialogues.tools import (
     ANYONE,
     Listed,
@@ -348,17 +349,22 @@ def _end_name(setting: _Setting) -> str:
     return end.tool.name if end else ""
 
 
-def sample_dialogue(rng: random.Random, split: Split, *, independent: bool, turns: int) -> Dialogue:
+def sample_dialogue(
+    rng: random.Random, split: Split, *, independent: bool, turns: int, pictures: float = 0.0
+) -> Dialogue:
     """A random business with `turns` caller turns.
 
     Independent turns do not refer to one another; otherwise they form one call
-    with follow-ups, corrections and questions for missing arguments.
+    with follow-ups, corrections and questions for missing arguments. About `pictures` of the
+    turns ask about a picture, and as many others come with one.
     """
     setting = _setting(rng, split)
     if independent:
         spoken = [_single(setting, rng, split) for _ in range(turns)]
     else:
         spoken = _talk_through(setting, turns, rng, split)
+    if pictures:
+        spoken = with_pictures(rng, split, spoken, pictures, independent=independent)
     return Dialogue(
         setting.business,
         setting.persona,
