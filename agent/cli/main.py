@@ -8,7 +8,21 @@ import typer
 from typer.core import TyperGroup
 from typing_extensions import override
 
-from agent.cli import bench, call, call_out, calls, chat, db, demo, lines, model, serve, tools, twin
+from agent.cli import (
+    bench,
+    call,
+    call_out,
+    calls,
+    chat,
+    console,
+    db,
+    demo,
+    lines,
+    model,
+    serve,
+    tools,
+    twin,
+)
 from agent.errors import VitaError
 
 
@@ -32,6 +46,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.command("console")(console.console)
 app.command("twin")(twin.twin)
 app.command("call")(call.call)
 app.command("call-out")(call_out.call_out)

@@ -26,6 +26,7 @@ from agent.supervisor.review import Reviews
 from agent.supervisor.search import Search
 from agent.supervisor.sign_in import SignIns
 from agent.supervisor.statistics import StatisticsDesk
+from agent.supervisor.stills import Stills
 
 SIGN_IN_ATTEMPTS = 20
 SIGN_IN_WINDOW_S = 600
@@ -49,6 +50,7 @@ class SupervisorDesk:
     statistics: StatisticsDesk
     live: LiveCalls
     recordings: Recordings
+    stills: Stills
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ async def supervisor_desk(
             statistics=StatisticsDesk(database),
             live=LiveCalls(store, waiting, audit),
             recordings=Recordings(database, audit, data_dir),
+            stills=Stills(database, audit, data_dir),
         )
     finally:
         await waiting.close()

@@ -1,0 +1,1 @@
+"""The supervisors' console: pages in the browser over the service layer, in a process of its own."""
