@@ -42,6 +42,7 @@ from agent.store.spool import Spool
 from agent.supervisor.desk import SupervisorDesk, supervisor_desk
 from agent.tasks import TaskOwner
 from agent.tools.host import ToolHost
+from agent.tools.installed import installed_tools, mcp_servers
 from agent.tools.registry import ToolRegistry
 
 log = get_logger(__name__)
@@ -89,7 +90,8 @@ async def build(
         SessionStoreError: Redis does not answer.
     """
     clock = clock or SystemClock()
-    registry = registry or ToolRegistry.discover()
+    registry = registry or installed_tools(settings)
+    servers = mcp_servers(settings, registry)
     lines: LineSource | None = None
     if settings.lines_file is not None:
         lines = load_lines(settings.lines_file, registry.available)
@@ -115,6 +117,8 @@ async def build(
             lines = AppliedLines(catalog, data_dir / "applied-lines.json", registry.available)
             await lines.start()
             _ = tasks.spawn(lines.run(), name="lines")
+        for server in servers:
+            _ = tasks.spawn(server.run(), name=f"mcp-{server.config.name}")
         tool_host = await stack.enter_async_context(ToolHost(settings.tool_secrets()))
 
         def journal(call_id: str, epoch: int) -> CallJournal:

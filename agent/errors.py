@@ -83,6 +83,12 @@ class ToolError(VitaError):
     code = "tool_failed"
 
 
+class ToolUnsureError(ToolError):
+    """A tool broke off: nobody knows how far it came. What must happen once is not done again."""
+
+    code = "tool_unsure"
+
+
 class CarrierError(VitaError):
     """The carrier's REST interface refused or did not answer."""
 

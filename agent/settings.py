@@ -36,6 +36,7 @@ class Settings(BaseSettings):
         twilio_api_base_url: Replaces Twilio's REST address by the carrier twin's (`dev`, `test`).
         max_calls: Calls one process serves at a time.
         token_ttl_s: Seconds within which an admitted call's media stream must open.
+        tools_file: MCP servers whose tools lines may use.
         tool_secrets_dir: Folder with one file for each secret a tool may ask for.
         metrics_token: Bearer token of `/metrics`, which does not exist without one.
         log_format: `console` for people, `json` for machines.
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     twilio_api_base_url: str | None = None
     max_calls: int = Field(default=20, ge=1)
     token_ttl_s: float = Field(default=60.0, ge=1.0, le=600.0)
+    tools_file: Path | None = None
     tool_secrets_dir: Path | None = None
     metrics_token: SecretStr = SecretStr("")
     log_format: Literal["console", "json"] = "console"

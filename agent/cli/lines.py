@@ -24,7 +24,7 @@ from agent.errors import ConfigurationError, LineNotFoundError
 from agent.settings import load_settings
 from agent.store import migrate
 from agent.store.engine import Database
-from agent.tools.registry import ToolRegistry
+from agent.tools.installed import installed_tools
 
 app = typer.Typer(help="Look at the lines, and change them.", no_args_is_help=True)
 
@@ -47,7 +47,7 @@ def list_lines(
     settings = load_settings()
     if path := file or settings.lines_file:
         table = Table(*_COLUMNS)
-        for line in read_lines(path, ToolRegistry.discover().allowed):
+        for line in read_lines(path, installed_tools(load_settings()).allowed):
             table.add_row(*_row(line))
         Console().print(table)
         return
@@ -150,7 +150,7 @@ def _applied_row(applied: AppliedLine) -> Iterable[str]:
 
 
 def _checked(file: Path) -> list[Line]:
-    return read_lines(file, ToolRegistry.discover().allowed)
+    return read_lines(file, installed_tools(load_settings()).allowed)
 
 
 def _who(by: str | None) -> str:

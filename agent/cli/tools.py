@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +21,7 @@ from agent.settings import load_settings
 if TYPE_CHECKING:
     from agent.calls.line import Line
     from agent.tools.checks import Finding
+    from agent.tools.mcp_server import McpServer
     from agent.tools.registry import ToolRegistry
     from agent.tools.tool import Tool
 
@@ -34,7 +37,7 @@ Plugin = Annotated[
 def list_tools() -> None:
     """Show every installed tool, and every plugin that failed with its reason."""
     configure_logging(level="CRITICAL")
-    registry = _registry(None)
+    registry, away = asyncio.run(_everything())
     table = Table("tool", "from", "arguments", "what it does", "effect", "time limit")
     for tool in sorted(registry, key=lambda tool: tool.name):
         table.add_row(
@@ -49,6 +52,33 @@ def list_tools() -> None:
     console.print(table)
     for failure in registry.failures:
         console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
+    for name, reason in away.items():
+        text = f"away: the MCP server {name}: {reason}"
+        console.print(text, style="red", markup=False, soft_wrap=True)
+
+
+async def _everything() -> tuple[ToolRegistry, dict[str, str]]:
+    """Plugins and the tools of MCP servers; why a server is away, by its name."""
+    async with _with_servers() as (registry, servers):
+        away = {server.config.name: server.failure for server in servers if server.failure}
+        return registry, away
+
+
+@asynccontextmanager
+async def _with_servers() -> AsyncIterator[tuple[ToolRegistry, list[McpServer]]]:
+    """All tools, with the MCP servers connected as far as they can be."""
+    from agent.tasks import TaskOwner
+    from agent.tools.installed import installed_tools, mcp_servers
+
+    settings = load_settings()
+    registry = installed_tools(settings)
+    servers = mcp_servers(settings, registry)
+    async with TaskOwner("tools") as tasks:
+        for server in servers:
+            _ = tasks.spawn(server.run(), name=server.config.name)
+        for server in servers:
+            await server.tried.wait()
+        yield registry, servers
 
 
 @app.command("validate")
@@ -105,11 +135,17 @@ def try_one(
 
     configure_logging(level="ERROR")
     settings = load_settings()
-    tool, given = _registry(plugin).get(name), _object(arguments)
+    given = _object(arguments)
     secrets = {name: value.get_secret_value() for name, value in settings.tool_secrets().items()}
     called = _line(line, lines or settings.lines_file) if line else EXAMPLE_LINE
 
     async def run() -> Any:
+        if plugin:
+            return await in_a_call(_registry(plugin).get(name))
+        async with _with_servers() as (registry, _):
+            return await in_a_call(registry.get(name))
+
+    async def in_a_call(tool: Tool) -> Any:
         call = ToolCall(
             settings.data_dir,
             caller_number=caller,

@@ -47,6 +47,7 @@ class ToolRegistry:
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self.failures: list[PluginFailure] = []
         self._tools: dict[str, Tool] = {}
+        self._promised: set[str] = set()
         for each in tools:
             self.add(each)
 
@@ -76,15 +77,15 @@ class ToolRegistry:
         try:
             tools = _tools_of(load())
         except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, run at import
-            self._fail(plugin, module, f"cannot be loaded: {_reason(error)}")
+            self.fail(plugin, module, f"cannot be loaded: {_reason(error)}")
             return
         if not tools:
-            self._fail(plugin, module, "holds no tool")
+            self.fail(plugin, module, "holds no tool")
         for each in tools:
             try:
                 self.add(replace(each, source=source))
             except ConfigurationError as error:
-                self._fail(plugin, module, f"is in conflict: {_reason(error)}")
+                self.fail(plugin, module, f"is in conflict: {_reason(error)}")
 
     def add(self, tool: Tool) -> None:
         """Add one tool.
@@ -96,6 +97,28 @@ class ToolRegistry:
             by = f" (one of {other.source})" if other.source else ""
             raise ConfigurationError(f"Two tools are named {tool.name}{by}: rename one of them.")
         self._tools[tool.name] = tool
+
+    def put(self, tool: Tool) -> None:
+        """Add a tool, or replace the one of the same name from the same source.
+
+        Raises:
+            ConfigurationError: A tool from elsewhere has its name.
+        """
+        other = self._tools.get(tool.name)
+        if other is not None and other.source == tool.source:
+            del self._tools[tool.name]
+        self.add(tool)
+
+    def promise(self, names: Iterable[str]) -> None:
+        """These tools may come later: lines may name them."""
+        self._promised.update(names)
+
+    def fail(self, plugin: str, module: str, reason: str) -> None:
+        """Note that a plugin, or one of its tools, cannot be used."""
+        failure = PluginFailure(plugin, module, reason)
+        if failure not in self.failures:
+            self.failures.append(failure)
+            log.error("tool_plugin_failed", plugin=plugin, module=module, reason=reason)
 
     def get(self, name: str) -> Tool:
         """The tool of this name.
@@ -111,17 +134,17 @@ class ToolRegistry:
         return iter(self._tools.values())
 
     def allowed(self, line: Line) -> dict[str, Tool]:
-        """The tools a line names, in the line's order. For whoever changes lines.
+        """The tools a line names that are there, in its order. For whoever changes lines.
 
         Raises:
-            ConfigurationError: The line names a tool that is not there.
+            ConfigurationError: The line names a tool that is not there and not promised.
         """
-        if missing := self._missing(line):
+        if missing := [name for name in self._missing(line) if name not in self._promised]:
             raise ConfigurationError(
                 f"The line {line.entry} names the tool {missing[0]}, which is not installed: "
                 f"{self._hint()}."
             )
-        return {name: self._tools[name] for name in line.tools}
+        return {name: self._tools[name] for name in line.tools if name in self._tools}
 
     def available(self, line: Line) -> dict[str, Tool]:
         """The tools of a line that are there. A number is answered also when one is missing."""
@@ -134,10 +157,6 @@ class ToolRegistry:
 
     def _hint(self) -> str:
         return "; ".join([*map(str, self.failures), "`vita tools list` shows what is installed"])
-
-    def _fail(self, plugin: str, module: str, reason: str) -> None:
-        self.failures.append(PluginFailure(plugin, module, reason))
-        log.error("tool_plugin_failed", plugin=plugin, module=module, reason=reason)
 
 
 def _order(point: EntryPoint) -> tuple[bool, str, str]:

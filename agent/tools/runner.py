@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.calls.context import Journal
 from agent.clock import Clock
-from agent.errors import ToolError, VitaError
+from agent.errors import ToolError, ToolUnsureError, VitaError
 from agent.log import get_logger
 from agent.tools.host import ToolHost
 from agent.tools.runs import RunStatus, ToolRun, ToolRuns, idempotency_key
@@ -149,6 +149,9 @@ class CallToolBox:
             began.set()
             try:
                 answer = await tool.call(context, arguments, self._host.threads)
+            except ToolUnsureError as error:
+                log.warning("tool_broke_off", tool=tool.name)
+                return "crashed", _error(str(error))
             except ToolError as error:
                 return "failed", _error(str(error))
             except (Exception, SystemExit):

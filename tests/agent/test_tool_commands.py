@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
 import structlog
+import yaml
 from typer.testing import CliRunner
 
 from agent.cli.main import app
@@ -139,6 +141,38 @@ def test_a_line_of_a_file_is_what_the_tool_sees(vita, tmp_path: Path):
     options = ("--line", "+15550100", "--lines", str(lines))
     code, out = vita("try", "transfer_to_human", '{"reason": "bill"}', *options)
     assert (code, "nobody to transfer to" in out) == (1, True)
+
+
+@pytest.fixture
+def tools_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = [sys.executable, str(Path(__file__).with_name("mcp_shop.py"))]
+    servers = [
+        {"name": "shop", "command": program, "tools": {"price": {"effect": "none"}}},
+        {"name": "away", "command": ["/no/such/program"], "tools": {"never": {}}},
+    ]
+    file = tmp_path / "tools.yaml"
+    file.write_text(yaml.safe_dump({"servers": servers}))
+    monkeypatch.setenv("VITA_TOOLS_FILE", str(file))
+
+
+@pytest.mark.usefixtures("tools_file")
+def test_tools_of_mcp_servers_are_listed_and_tried_and_one_that_is_away_is_named(vita):
+    code, out = vita("list")
+    assert code == 0
+    assert "MCP shop" in next(line for line in out.splitlines() if " price " in line)
+    assert "away: the MCP server away: " in out
+    code, out = vita("try", "price", '{"thing": "tea"}')
+    assert (code, '"dollars": 3' in out) == (0, True)
+
+
+@pytest.mark.usefixtures("tools_file")
+def test_lines_may_name_tools_of_servers_that_are_away(vita, tmp_path: Path):
+    lines = tmp_path / "lines.yaml"
+    for tool, code in (("never", 0), ("none", 2)):
+        text = f'lines: [{{number: "+15550100", business: B, greeting: Hi, tools: [{tool}]}}]\n'
+        lines.write_text(text)
+        done = CliRunner().invoke(app, ["lines", "list", "--file", str(lines)])
+        assert done.exit_code == code, done.output
 
 
 def test_a_new_package_validates_as_it_is(vita, tmp_path: Path):

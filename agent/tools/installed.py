@@ -1,0 +1,36 @@
+"""The tools of an installation: plugins, and those of its MCP servers."""
+
+from __future__ import annotations
+
+from agent.settings import Settings
+from agent.tools.mcp_config import read_tools_file
+from agent.tools.mcp_server import McpServer
+from agent.tools.registry import ToolRegistry
+
+
+def installed_tools(settings: Settings) -> ToolRegistry:
+    """All plugins; lines may name the tools of MCP servers as well, which come with `mcp_servers`.
+
+    Raises:
+        ConfigurationError: The tools file is missing or wrong.
+    """
+    registry = ToolRegistry.discover()
+    if settings.tools_file is not None:
+        for server in read_tools_file(settings.tools_file):
+            registry.promise(server.names())
+    return registry
+
+
+def mcp_servers(settings: Settings, registry: ToolRegistry) -> list[McpServer]:
+    """The MCP servers, not connected yet: each has a `run`.
+
+    Raises:
+        ConfigurationError: The tools file is missing or wrong, or secrets cannot be read.
+    """
+    if settings.tools_file is None:
+        return []
+    secrets = settings.tool_secrets()
+    servers = read_tools_file(settings.tools_file)
+    for server in servers:
+        registry.promise(server.names())
+    return [McpServer(server, registry, secrets) for server in servers]
