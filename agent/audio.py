@@ -39,6 +39,12 @@ class AudioFormat:
             return mulaw.decode(payload)
         return np.frombuffer(payload, dtype="<i2", count=self.samples(payload))
 
+    def encode(self, pcm: NDArray[np.int16]) -> bytes:
+        """N linear 16-bit samples as n coded samples."""
+        if self.name == "audio/pcmu":
+            return mulaw.encode(pcm)
+        return pcm.astype("<i2", copy=False).tobytes()
+
     def silence(self, samples: int) -> bytes:
         """So many samples of silence."""
         return mulaw.silence(samples) if self.name == "audio/pcmu" else bytes(2 * samples)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from contextlib import AbstractContextManager
 
 from agent.log import get_logger
+from agent.pipeline.clips import Clip
 from agent.pipeline.vita import VitaRealtimeLLMService
 
 log = get_logger(__name__)
@@ -31,6 +32,23 @@ class Announcer:
         with self._model.undisturbed():
             await self._model.say(text)
             return await self._heard(limit_s)
+
+    async def announce_surely(self, text: str, clip: Clip, limit_s: float, mute_s: float) -> None:
+        """Have `text` said and heard; by `clip` when the model does not begin within `mute_s`."""
+        with self._model.undisturbed():
+            await self.cut_short()
+            await self._model.say(text)
+            if await _in_time(self._model.until(lambda: self._model.audible), mute_s):
+                await self._heard(limit_s)
+            else:
+                await self.play_alone(clip, limit_s)
+
+    async def play_alone(self, clip: Clip, limit_s: float) -> None:
+        """Cut short what is being said, and have a clip heard instead."""
+        with self._model.undisturbed():
+            await self.cut_short()
+            await self._model.play(clip)
+            await _in_time(self._model.until(lambda: not self._model.audible), limit_s)
 
     def undisturbed(self) -> AbstractContextManager[None]:
         """A stretch in which the caller is not passed on and cannot interrupt."""

@@ -9,6 +9,7 @@ from agent.calls.context import CallContext
 from agent.errors import CarrierError
 from agent.log import get_logger
 from agent.pipeline.announcer import Announcer
+from agent.pipeline.clips import APOLOGY, GOODBYE
 from agent.pipeline.limits import CallLimits
 from agent.pipeline.observer import CallObserver
 
@@ -78,8 +79,15 @@ class Ending:
         limit_s = self._context.line.max_duration_s
         await asyncio.sleep(limit_s)
         log.info("longest_call_reached", seconds=limit_s)
-        await self._announcer.cut_short()
-        await self.say_goodbye(self._limits.goodbye, "longest call")
+        limits = self._limits
+        await self._announcer.announce_surely(
+            limits.goodbye, GOODBYE, limits.farewell_s, limits.mute_s
+        )
+        await self.hang_up("longest call")
+
+    async def apologise(self) -> None:
+        """The model will say nothing more."""
+        await self._announcer.play_alone(APOLOGY, self._limits.farewell_s)
 
     async def say_goodbye(self, text: str, reason: str) -> None:
         """Say last words, then hang up."""

@@ -147,6 +147,11 @@ class CallObserver:
                 durable=True,
             )
 
+    def silence(self, act: Literal["hold", "reprompt", "give_up"]) -> None:
+        """A silence was broken."""
+        self._journal.record("silence", {"act": act, "at_ms": self._time.ms()})
+        log.info("silence_broken", act=act)
+
     def hung_up(self, reason: str) -> None:
         """The agent ended the call."""
         self._journal.record("hang_up", {"reason": reason, "at_ms": self._time.ms()})

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from agent.api import MediaLeg
 from agent.metrics import FRAME_LAG
+from agent.pipeline.clips import ITEM_PREFIX
 from agent.pipeline.pacer import Chunk, Mark, Pacer
 from agent.pipeline.parts import CallParts, ReplyAudioFrame
 
@@ -79,7 +80,7 @@ class PacedOutput(FrameProcessor):
             return
         first = self._parts.playback.sent(thing)
         await self._leg.send_audio(thing.payload)
-        if first:
+        if first and not thing.item_id.startswith(ITEM_PREFIX):  # no answer, only words meanwhile
             self._parts.observer.first_audio()
         if self._parts.recorder is not None:
             position = self._parts.time.sample(thing.plays_at)

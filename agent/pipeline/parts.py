@@ -39,6 +39,17 @@ class ReplyAudioFrame(TTSAudioRawFrame):
     payload: bytes = b""
 
 
+def reply_audio(audio: AudioFormat, item_id: str, payload: bytes) -> ReplyAudioFrame:
+    """A piece of a reply, as frames carry it."""
+    return ReplyAudioFrame(
+        audio=audio.decode(payload).tobytes(),
+        sample_rate=audio.rate,
+        num_channels=1,
+        context_id=item_id,
+        payload=payload,
+    )
+
+
 @dataclass
 class MarkPlayedFrame(SystemFrame):
     """Playback at the caller reached a mark."""

@@ -46,6 +46,11 @@ class Playback:
         return not self._replies
 
     @property
+    def audible(self) -> bool:
+        """Whether there is sound the caller has not heard yet."""
+        return any(reply.book.heard < reply.book.generated for reply in self._replies.values())
+
+    @property
     def playing(self) -> list[Reply]:
         """The replies of which the caller hears something."""
         return [reply for reply in self._replies.values() if reply.first_sent_at is not None]

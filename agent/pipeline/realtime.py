@@ -218,11 +218,15 @@ class RealtimeDialogue:
         return [item.as_event()] if self._open else []
 
     def cut(self, item_id: str, heard_ms: int, heard_text: str) -> list[Event]:
-        """The caller heard only the first `heard_ms` of a reply; the rest is forgotten."""
+        """The caller heard only the first `heard_ms` of a reply; the rest is forgotten.
+
+        Words that came with the agent are no part of the conversation.
+        """
         self._cut.add(item_id)
-        if item_id in self.history:
-            self.history.item(item_id, "agent").text = heard_text
-            self.heard(item_id)
+        if item_id not in self.history:
+            return []
+        self.history.item(item_id, "agent").text = heard_text
+        self.heard(item_id)
         if not self._open:
             return []
         return [

@@ -16,12 +16,14 @@ from agent.calls.context import CallContext
 from agent.clock import Clock
 from agent.errors import VitaError
 from agent.log import get_logger
+from agent.pipeline import clips
 from agent.pipeline.announcer import Announcer
 from agent.pipeline.builder import CallPipeline, build_pipeline
 from agent.pipeline.ending import Ending
 from agent.pipeline.limits import CallLimits
 from agent.pipeline.model_server import ModelServer
 from agent.pipeline.opening import open_call
+from agent.pipeline.silence import SilenceWatch
 
 log = get_logger(__name__)
 
@@ -52,6 +54,7 @@ class PipelineRunner:
         self._clock = clock
         self._limits = limits or CallLimits()
         self._gc: asyncio.TimerHandle | None = None
+        clips.preload()
         # What a process is made of stays; leaving it out makes a collection short enough to run
         # beside other calls.
         gc.freeze()
@@ -98,6 +101,7 @@ class _Call:
         self._host = WorkerRunner(handle_sigint=False)
         self._announcer = Announcer(pipeline.model)
         self._ending = Ending(context, control, self._announcer, self._observer, limits)
+        self._silence = SilenceWatch(context.line, pipeline, self._announcer, self._ending, limits)
 
     async def run(self) -> CallOutcome:
         try:
@@ -133,11 +137,20 @@ class _Call:
             "pipeline": self._host_pipeline(),
             "ear": self._listen(),
             "mouth": self._pipeline.mouth.run(),
-            "model": self._pipeline.model.run(),
+            "model": self._converse(),
             "opening": open_call(self._context, self._announcer, self._observer, self._limits),
             "intents": self._ending.follow_intents(),
             "duration": self._ending.watch_duration(),
+            "silence": self._silence.run(),
         }
+
+    async def _converse(self) -> None:
+        """Hold the conversation; what it cannot go on after is told the caller before it counts."""
+        try:
+            await self._pipeline.model.run()
+        except* Exception:
+            await self._ending.apologise()
+            raise
 
     async def _host_pipeline(self) -> None:
         await self._host.run()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from pipecat.adapters.llm.services.open_ai_realtime_adapter import OpenAIRealtimeLLMAdapter
 from pipecat.frames.frames import (
     Frame,
+    InputDTMFFrame,
     InterruptionFrame,
     TranscriptionFrame,
     TTSStartedFrame,
@@ -30,6 +31,7 @@ from agent.calls.context import ToolBox
 from agent.calls.memory import CallMemory
 from agent.errors import ModelUnavailableError
 from agent.log import get_logger
+from agent.pipeline.clips import ITEM_PREFIX, Clip
 from agent.pipeline.effects import (
     CallerSaid,
     CallerStarted,
@@ -46,8 +48,9 @@ from agent.pipeline.effects import (
 )
 from agent.pipeline.history import Event
 from agent.pipeline.model_server import ModelServer
-from agent.pipeline.parts import CallerAudioFrame, CallParts, MarkPlayedFrame, ReplyAudioFrame
+from agent.pipeline.parts import CallerAudioFrame, CallParts, MarkPlayedFrame, reply_audio
 from agent.pipeline.playback import Reply
+from agent.pipeline.presence import CallerPresence
 from agent.pipeline.realtime import RealtimeDialogue
 from agent.pipeline.timeline import CallerTape
 
@@ -92,6 +95,9 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         self._changed = asyncio.Event()
         self._heard_from = 0.0
         self._undisturbed = 0
+        self._clips = 0
+        self.caller = CallerPresence()
+        """Signs of the caller, for whoever watches over silences."""
 
     # What others ask of the service
 
@@ -102,6 +108,14 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
     async def answer(self) -> None:
         """Have the model answer what the caller said last, after what is being said now."""
         await self._send_all(self._dialogue.answer())
+
+    async def play(self, clip: Clip) -> None:
+        """Play words that came with the agent after what is being said now."""
+        self._clips += 1
+        item_id = f"{ITEM_PREFIX}{self._clips}"
+        self._parts.playback.reply(item_id).book.add_text(clip.text)
+        await self._speak(item_id, clip.payload(self._audio))
+        await self._apply_reply(ReplySpoken(item_id))
 
     async def stop_talking(self) -> None:
         """Cut the current reply short and forget what was still to be said."""
@@ -123,9 +137,23 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         finally:
             self._undisturbed -= 1
 
+    @property
+    def owes(self) -> bool:
+        """Whether the caller has to wait for us: an answer is due, or nobody is listening."""
+        return not (self._live and self._dialogue.idle)
+
+    @property
+    def audible(self) -> bool:
+        """Whether the caller hears us, or is about to."""
+        return self._parts.playback.audible
+
     async def settled(self) -> None:
         """Wait until nothing is owed to the caller and everything said has been heard."""
-        while not (self._dialogue.idle and self._parts.playback.quiet):
+        await self.until(lambda: self._dialogue.idle and self._parts.playback.quiet)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds that the conversation or playback can change."""
+        while not condition():
             self._changed.clear()
             await self._changed.wait()
 
@@ -142,7 +170,11 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 self._heard(self._parts.playback.played(name, self._parts.time.now()))
                 self._parts.observer.reply_heard(self._parts.playback.playing)
                 self._changed.set()
+            case InputDTMFFrame():
+                self.caller.said()
+                await self.push_frame(frame, direction)
             case TranscriptionFrame(text=text):
+                self.caller.said()
                 events = self._dialogue.typed(text)
                 self._remember()
                 await self._send_all(events)
@@ -256,6 +288,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         """Tidy up after a session; returns from where the next one needs the caller's audio."""
         self._live = False
         self._resumed = True
+        self.caller.speaking = False
         lost = self._dialogue.lost()
         for item_id in lost.unfinished:
             await self._apply_reply(ReplySpoken(item_id))
@@ -349,12 +382,15 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
             case Send(event=event):
                 await self._send_all([event])
             case CallerStarted(at_ms=at_ms):
+                self.caller.began()
                 observer.caller_started(at_ms)
                 if not self.protected and await self._cut_replies(cancel=False):
                     await self.broadcast_frame(InterruptionFrame)
             case CallerStopped(at_ms=at_ms):
+                self.caller.stopped()
                 observer.turn_ended(at_ms)
             case CallerSaid():
+                self.caller.said()
                 observer.caller_said(effect)
                 self._remember()
             case ToolWanted():
@@ -387,15 +423,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         if book.generated == 0:
             await self.push_frame(TTSStartedFrame(context_id=item_id))
         book.add_audio(self._audio.samples(payload))
-        await self.push_frame(
-            ReplyAudioFrame(
-                audio=self._audio.decode(payload).tobytes(),
-                sample_rate=self._audio.rate,
-                num_channels=1,
-                context_id=item_id,
-                payload=payload,
-            )
-        )
+        await self.push_frame(reply_audio(self._audio, item_id, payload))
 
     # Tools
 

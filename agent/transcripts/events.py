@@ -134,6 +134,13 @@ class AnsweredBy(TypedDict):
     verdict: str
 
 
+class Silence(TypedDict):
+    """A silence was broken: the agent asked for a moment, asked the caller, or gave up."""
+
+    act: Literal["hold", "reprompt", "give_up"]
+    at_ms: int
+
+
 class HangUp(TypedDict):
     """The agent ended the call, for this reason."""
 
@@ -217,6 +224,7 @@ KINDS = MappingProxyType(
         "consent": Consent,
         "do_not_call": DoNotCall,
         "answered_by": AnsweredBy,
+        "silence": Silence,
         "hang_up": HangUp,
         "transfer": Transfer,
         "transfer_failed": TransferFailed,

@@ -16,6 +16,10 @@ NOT_IN_SERVICE = "The number you have called is not in service. Goodbye."
 ALL_BUSY = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
 SORRY = "Sorry, we have a technical problem. Please call again in a few minutes. Goodbye."
 
+CONNECTING = "I will connect you with a person."
+AGAIN_LATER = "Please call again in a few minutes. Goodbye."
+"""Said when the agent has had to give up, and has said so."""
+
 RING_TIME_S = 25
 """How long a human's phone rings before the caller comes back to the agent."""
 
@@ -30,9 +34,11 @@ def connect_agent(config: TwilioConfig, token: str) -> str:
     return str(answer)
 
 
-def dial(config: TwilioConfig, target: str) -> str:
+def dial(config: TwilioConfig, target: str, first_say: str = "") -> str:
     """Connect the caller to a human; the resume URL learns how it went."""
     answer = VoiceResponse()
+    if first_say:
+        answer.say(first_say)
     answer.append(
         Dial(
             target,

@@ -141,11 +141,11 @@ class Webhooks:
             return answers.say_and_hang_up(answers.SORRY)
         log.info("next_step", kind=step.kind)
         if step.kind == "dial":
-            return answers.dial(self._config, step.target)
+            return answers.dial(self._config, step.target, answers.CONNECTING)
         if step.kind == "reconnect":
             return await self._admit(call)
         if step.kind == "apologise":
-            return answers.say_and_hang_up(answers.SORRY)
+            return answers.say_and_hang_up(answers.AGAIN_LATER)
         return answers.hang_up()
 
     async def _fields(self, request: Request) -> dict[str, str]:

@@ -120,7 +120,7 @@ async def test_a_failed_transfer_brings_the_caller_back_to_the_agent() -> None:
     ("step", "verb"),
     [
         (NextStep("hang_up"), "Hangup"),
-        (NextStep("dial", HUMAN), "Dial"),
+        (NextStep("dial", HUMAN), "Say"),
         (NextStep("apologise"), "Say"),
     ],
 )

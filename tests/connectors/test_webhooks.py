@@ -223,7 +223,8 @@ async def test_the_resume_url_of_a_call_that_is_over_asks_nobody() -> None:
 
 async def test_dialling_a_human_comes_back_to_the_resume_url() -> None:
     async with door(EchoDesk(steps=[NextStep("dial", HUMAN)])) as at:
-        (dial,) = verbs(await at.post("/twilio/after", CallStatus="in-progress"))
+        say, dial = verbs(await at.post("/twilio/after", CallStatus="in-progress"))
+        assert say.tag == "Say", "no silence before it rings"
         assert (dial.tag, dial.text) == ("Dial", HUMAN)
         assert dial.attrib["action"] == f"{at.url}/twilio/after"
 

@@ -20,9 +20,11 @@ import numpy as np
 import pytest
 
 from agent.api import CallOutcome
+from agent.audio import TELEPHONE
 from agent.calls.context import CallContext
 from agent.clock import SystemClock
 from agent.mulaw import decode
+from agent.pipeline.clips import APOLOGY, GOODBYE
 from agent.pipeline.limits import CallLimits
 from agent.pipeline.model_server import ModelServer
 from agent.pipeline.recorder import AGENT, CALLER
@@ -593,3 +595,90 @@ sys.exit(not {"openai", "torch", "transformers", "onnxruntime"}.isdisjoint(sys.m
 """
     done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
     assert done.returncode == 0
+
+
+# Silence
+
+
+async def test_a_caller_who_says_nothing_is_asked_and_then_let_go() -> None:
+    about, journal, _ = context(reprompt_after_s=1, reprompts=1, reprompt_text="Still there?")
+    phone = Phone()
+    async with realtime_server(Script(say_ms=100)) as (url, _), call(url, phone, about) as running:
+        assert await running == "agent_ended"
+    said = [u["pii_heard"] for u in journal.of("utterance")]
+    assert said == [
+        "Hello there.",
+        "Still there?",
+        "I cannot hear you, so I will hang up now. Goodbye.",
+    ]
+    assert [event["act"] for event in journal.of("silence")] == ["reprompt", "give_up"]
+    assert journal.of("hang_up")[0]["reason"] == "silence"
+    assert phone.actions == ["hang_up"]
+
+
+async def test_a_model_that_keeps_an_answer_back_is_bridged_by_the_agents_own_words() -> None:
+    script = Script(words=deque(["q"]), answers=deque([Mute()]))
+    about, journal, _ = context()
+    phone = Phone()
+    limits = CallLimits(hold_after_s=0.5)
+    async with (
+        realtime_server(script) as (url, _),
+        call(url, phone, about, limits=limits, patience_s=3) as running,
+    ):
+        await journal.until("utterance")
+        phone.speak(100)
+        held = await journal.until("utterance", 3)
+        assert (held[2]["role"], held[2]["pii_heard"]) == ("agent", "One moment, please.")
+        script.answers = deque([Say("Here I am.", 200, REPLY)])
+        await phone.until_heard(REPLY, 1600)
+        (turn,) = await journal.until("turn")
+        assert turn["latency_ms"] > 500, "the words in between are no answer"
+        assert not running.done()
+    told = [event["item"] for event in script.received("conversation.item.create")]
+    assert "One moment" not in str(told), "the model did not say it"
+
+
+async def test_words_for_the_meantime_can_be_interrupted_like_any_others() -> None:
+    script = Script(words=deque(["q", "r"]), answers=deque([Mute()]))
+    about, journal, _ = context()
+    phone = Phone()
+    limits = CallLimits(hold_after_s=0.5)
+    async with realtime_server(script) as (url, _), call(url, phone, about, limits=limits):
+        await journal.until("utterance")
+        phone.speak(100)
+        await journal.until("silence")
+        script.answers = deque([Say("Here I am.", 200, REPLY)])
+        phone.speak(100)
+        await phone.until_heard(REPLY, 1600)
+        assert script.received("conversation.item.truncate") == [], "the server never had it"
+    assert journal.of("interruption")
+
+
+async def test_a_model_that_was_never_there_is_apologised_for() -> None:
+    about, journal, _ = context()
+    phone = Phone()
+    async with realtime_server(Script()) as (url, _):
+        pass
+    limits = CallLimits(hold_after_s=0.3)
+    async with call(url, phone, about, limits=limits, gone_s=1.0) as running:
+        assert await running == "failed"
+    said = [u["pii_text"] for u in journal.of("utterance")]
+    assert said == ["One moment, please.", "I am sorry, there is a technical problem."]
+    assert phone.heard.endswith(APOLOGY.payload(TELEPHONE)[-8000:])
+
+
+async def test_the_longest_call_ends_with_a_goodbye_even_when_the_model_is_stuck() -> None:
+    script = Script(words=deque(["q"]), answers=deque([Mute()]))
+    about, journal, _ = context(max_duration_s=1)
+    phone = Phone()
+    limits = CallLimits(mute_s=0.2, hold_after_s=60)
+    async with (
+        realtime_server(script) as (url, _),
+        call(url, phone, about, limits=limits) as running,
+    ):
+        await journal.until("utterance")
+        phone.speak(100)
+        assert await running == "agent_ended"
+    assert journal.of("utterance")[-1]["pii_heard"] == GOODBYE.text
+    assert phone.heard.endswith(GOODBYE.payload(TELEPHONE)[-8000:])
+    assert journal.of("hang_up")[0]["reason"] == "longest call"
