@@ -64,6 +64,7 @@ class Application:
     live: LiveFeed
     shipper: Shipper
     supervisors: SupervisorDesk
+    store: SessionStore
     health: Health
 
 
@@ -168,6 +169,7 @@ async def build(
             live=live,
             shipper=shipper,
             supervisors=supervisors,
+            store=store,
             health=health,
         )
 

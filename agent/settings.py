@@ -39,6 +39,7 @@ class Settings(BaseSettings):
         tools_file: MCP servers whose tools lines may use.
         tool_secrets_dir: Folder with one file for each secret a tool may ask for.
         metrics_token: Bearer token of `/metrics`, which does not exist without one.
+        api_requests_per_minute: Requests to the REST interface that each key may make in a minute.
         log_format: `console` for people, `json` for machines.
         log_level: Lowest level that is logged.
         log_pii: Show personal data in logs instead of a mark.
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     tools_file: Path | None = None
     tool_secrets_dir: Path | None = None
     metrics_token: SecretStr = SecretStr("")
+    api_requests_per_minute: int = Field(default=600, ge=1)
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_pii: bool = False

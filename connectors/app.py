@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from agent.api import CallDesk
 from connectors.carrier import Carrier
@@ -22,6 +23,7 @@ def build_app(
     checks: Checks | None = None,
     about: Mapping[str, str] = MappingProxyType({}),
     metrics_token: str = "",
+    mounts: Mapping[str, ASGIApp] = MappingProxyType({}),
 ) -> FastAPI:
     """Put the carriers in front of the desk.
 
@@ -31,6 +33,7 @@ def build_app(
         checks: What the process says about its health; nothing is wrong when absent.
         about: Facts served by `/healthz`, such as version and licence of the loaded weights.
         metrics_token: Bearer token of `/metrics`, which does not exist when it is empty.
+        mounts: Further applications by the path they answer under, such as the REST interface.
     """
     carriers: list[Carrier] = [TwilioCarrier(desk, twilio)]
 
@@ -47,4 +50,6 @@ def build_app(
         app.include_router(carrier.router())
 
     app.include_router(health_router(checks or Fine(), about, metrics_token))
+    for path, mounted in mounts.items():
+        app.mount(path, mounted)
     return app

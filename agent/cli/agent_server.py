@@ -23,6 +23,7 @@ from agent.api import (
     MediaLeg,
     NextStep,
 )
+from agent.api_http.app import PATH, api_parts, build_api
 from agent.bootstrap import Application, build
 from agent.clock import SystemClock
 from agent.errors import CapacityError, ConfigurationError, ModelUnavailableError, VitaError
@@ -141,6 +142,7 @@ async def serving_agent(
             checks=application.health,
             about=about,
             metrics_token=settings.metrics_token.get_secret_value(),
+            mounts={PATH: build_api(api_parts(application))},
         )
         async with AppServer(app, bound=bound) as server:
             yield AgentServer(application, door, server.url)
