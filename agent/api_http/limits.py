@@ -7,6 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent.api_http.problems import problem
 
 LARGEST_BODY = 256 * 1024
+SWALLOWED = 4 * 1024 * 1024
+"""So much of a refused body is read all the same: who sends it can read the answer then."""
 
 
 class BodyLimit:
@@ -21,32 +23,26 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self._largest:
-            await self._refuse(scope, receive, send)
-            return
-        if b"transfer-encoding" not in dict(scope["headers"]):
-            await self._app(scope, receive, send)
-            return
         body = bytearray()
-        more = True
-        while more:
+        total, more = 0, True
+        while more and total < SWALLOWED:
             message = await receive()
             if message["type"] != "http.request":
                 return
-            body += message.get("body", b"")
+            piece = message.get("body", b"")
+            total += len(piece)
             more = message.get("more_body", False)
-            if len(body) > self._largest:
-                await self._refuse(scope, receive, send)
-                return
+            if total <= self._largest:
+                body += piece
+        if total > self._largest:
+            answer = problem(413, "too_large", f"A request body has at most {self._largest} bytes.")
+            if more:
+                answer.headers["Connection"] = "close"
+            await answer(scope, receive, send)
+            return
         whole = iter([{"type": "http.request", "body": bytes(body), "more_body": False}])
 
         async def replay() -> Message:
             return next(whole, None) or await receive()
 
         await self._app(scope, replay, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = problem(413, "too_large", f"A request body has at most {self._largest} bytes.")
-        answer.headers["Connection"] = "close"
-        await answer(scope, receive, send)
