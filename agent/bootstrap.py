@@ -16,6 +16,7 @@ from agent.calls.line_source import AppliedLines, LineSource, load_lines
 from agent.calls.lines import LineCatalog
 from agent.calls.outbound import OutboundCalls
 from agent.calls.recall import Recall
+from agent.calls.recovery import Recovery
 from agent.calls.repository import CallRepository
 from agent.calls.service import FrontDesk
 from agent.calls.serving import CallRunner
@@ -125,6 +126,16 @@ async def build(
         def journal(call_id: str, epoch: int) -> CallJournal:
             return CallJournal(call_id, epoch, spool=spool, live=live, clock=clock)
 
+        leases = Leases(store, clock, _worker_name())
+        recovery = Recovery(
+            data_dir=data_dir,
+            database=database,
+            shipper=shipper,
+            leases=leases,
+            journals=journal,
+            clock=clock,
+        )
+        _ = tasks.spawn(recovery.run(), name="recovery")
         slots = CallSlots(settings.max_calls, settings.token_ttl_s, clock)
         health = Health(
             slots=slots,
@@ -144,7 +155,7 @@ async def build(
             tool_host=tool_host,
             runner=runner,
             sessions=Sessions(store),
-            leases=Leases(store, clock, _worker_name()),
+            leases=leases,
             keeper=keeper,
             recall=Recall(conversations, calls),
             tokens=StreamTokens(store, settings.token_ttl_s),
@@ -199,7 +210,7 @@ async def _session_store(settings: Settings, stack: AsyncExitStack) -> SessionSt
 async def _spool(
     data_dir: Path, database: Database, stack: AsyncExitStack
 ) -> tuple[Spool, Shipper]:
-    """Our own spool; what killed workers left in theirs is shipped first.
+    """Our own spool, and what ships it.
 
     The first start needs the database: its address may be wrong. Later ones go on without it.
     """
@@ -219,9 +230,6 @@ async def _spool(
         return spool, Shipper(spool, database, bring_up_tables)
     spool = Spool.claim(folder)
     stack.callback(spool.close)
-    for orphan in Spool.claim_orphans(folder):
-        stack.callback(orphan.close)
-        await Shipper(orphan, database).stop(DRAIN_S)
     return spool, Shipper(spool, database)
 
 

@@ -36,6 +36,14 @@ class Journal(Protocol):
         ...
 
 
+class Journals(Protocol):
+    """Opens the journal of a call for one writer."""
+
+    def __call__(self, call_id: str, epoch: int) -> Journal:
+        """A journal whose events come after those of every writer with a lower epoch."""
+        ...
+
+
 class ToolBox(Protocol):
     """The tools this call may use."""
 

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from agent.api import (
     Admission,
@@ -18,7 +17,7 @@ from agent.api import (
     NextStep,
 )
 from agent.calls import call as calls
-from agent.calls.context import CallContext, Journal
+from agent.calls.context import CallContext, Journals
 from agent.calls.line import Line
 from agent.calls.line_source import LineSource
 from agent.calls.live_call import LiveCall
@@ -50,14 +49,6 @@ END_SETTLE_S = 3.0
 """The same when nobody waits."""
 SETTLE_STEP_S = 0.05
 CLOSE_TIMEOUT_S = 2.0
-
-
-class Journals(Protocol):
-    """Opens the journal of a call for one writer."""
-
-    def __call__(self, call_id: str, epoch: int) -> Journal:
-        """A journal whose events come after those of every writer with a lower epoch."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from agent.log import get_logger
 from agent.pipeline.captions import Captions
 from agent.pipeline.effects import CallerSaid
 from agent.pipeline.playback import Reply
-from agent.pipeline.recorder import Recording
 from agent.pipeline.timeline import CallTime
+from agent.store.recordings import Recording
 
 log = get_logger(__name__)
 

@@ -35,10 +35,10 @@ async def open_call(
 
 
 async def _come_back(context: CallContext, announcer: Announcer, limits: CallLimits) -> None:
-    earlier = context.earlier
-    if not unanswered(earlier):
+    tools_run = bool(unfinished_calls(context.earlier))  # their answers are spoken about unasked
+    if not tools_run and not unanswered(context.earlier):
         await announcer.say(f"{limits.back} {limits.where_were_we}")
         return
     await announcer.say(limits.back)
-    if not unfinished_calls(earlier):  # the answer of a tool is spoken about by itself
+    if not tools_run:
         await announcer.answer()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import wave
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from agent.audio import TELEPHONE, AudioFormat
 from agent.log import get_logger
+from agent.store.recordings import Recording, RecordingFile
 
 log = get_logger(__name__)
 
@@ -89,21 +88,10 @@ class StereoTimeline:
         return taken.tobytes()
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A finished recording. `sha256` is the hash of the whole file, hexadecimal."""
-
-    path: Path
-    sha256: str
-    size: int
-    duration_ms: int
-
-
 class Recorder:
     """Writes a call to a WAV file while it runs, on a thread of its own.
 
-    The file's header is right after every block, so what a crash leaves behind can be played. A
-    disk that fails ends the recording, never the call.
+    A disk that fails ends the recording, never the call.
     """
 
     def __init__(self, path: Path, audio: AudioFormat = TELEPHONE) -> None:
@@ -111,7 +99,7 @@ class Recorder:
         self._rate = audio.rate
         self._timeline = StereoTimeline(audio.rate)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
-        self._file: wave.Wave_write | None = None
+        self._file: RecordingFile | None = None
         self._failed = False
         self._submit(self._thread.submit(self._open))
 
@@ -153,25 +141,16 @@ class Recorder:
             log.error("recording_stopped", error=repr(error))
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = wave.open(str(self._path), "wb")  # noqa: SIM115 - closed by _finish
-        self._file.setnchannels(2)
-        self._file.setsampwidth(2)
-        self._file.setframerate(self._rate)
-        self._file.writeframes(b"")
+        self._file = RecordingFile(self._path, self._rate)
 
     def _write(self, block: bytes) -> None:
         if self._file is not None and not self._failed:
-            self._file.writeframes(block)
+            self._file.write(block)
 
     def _finish(self) -> Recording | None:
         if self._file is None:
             return None
-        frames = self._file.getnframes()
-        self._file.close()
         if self._failed:
+            self._file.abandon()
             return None
-        with self._path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = self._path.stat().st_size
-        return Recording(self._path, digest, size, frames * 1000 // self._rate)
+        return self._file.finish()

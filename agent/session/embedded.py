@@ -1,8 +1,8 @@
 """A Valkey of our own under the data folder, for when no Redis is configured.
 
 The process that holds the owner's lock runs the server and stops it at its end. Another process on
-the same data folder uses the server that is there. A server left behind by a killed owner is taken
-over by the next one, with everything in it.
+the same data folder uses the server that is there. A server left behind by a killed owner serves on;
+the next process that starts or ends on the data folder takes it over, with everything in it.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class EmbeddedValkey:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # The owner may have died meanwhile: then the last guest to go turns off the light.
+        self._lock = self._lock or _try_lock(self._dir / "owner.lock")
         if self._lock is None:
             return
         try:

@@ -63,6 +63,11 @@ class Shipper:
         """Whether the last attempt to ship did not fail."""
         return not self._backoff_s
 
+    @property
+    def prepared(self) -> bool:
+        """Whether the database has its tables: others may write to it as well."""
+        return self._prepare is None
+
     async def run(self) -> None:
         """Ship until `stop`; whenever the database is away, try again later."""
         while not self._stopping.is_set():

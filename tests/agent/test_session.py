@@ -223,6 +223,21 @@ async def test_a_server_left_by_a_killed_owner_is_taken_over_and_stopped(tmp_pat
     await until(gone)
 
 
+async def test_a_guest_stops_the_server_of_an_owner_that_died(tmp_path: Path):
+    owner = EmbeddedValkey(tmp_path)
+    await owner.__aenter__()
+    async with EmbeddedValkey(tmp_path) as guest:
+        assert owner._lock is not None
+        owner._lock.close()  # as the kernel does for a killed process
+        store = SessionStore(guest.url, budget_s=5)
+        await store.ping()
+    with pytest.raises(SessionStoreError):
+        await store.ping()
+    await store.close()
+    assert owner._process is not None
+    assert await asyncio.to_thread(owner._process.wait, 30) == 0
+
+
 async def test_a_deep_data_folder_still_gets_a_socket(tmp_path: Path):
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     async with EmbeddedValkey(deep) as server:

@@ -6,7 +6,7 @@ import base64
 import itertools
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +58,8 @@ class Mute:
 
 Answer = Say | CallTool | Noise | Fail | Mute
 
+Choose = Callable[[str], "Script"]
+
 _ids = itertools.count(1)
 
 
@@ -85,11 +87,14 @@ class Script:
 class Session:
     """One connection."""
 
-    def __init__(self, script: Script, socket: ServerConnection) -> None:
+    def __init__(
+        self, script: Script, socket: ServerConnection, choose: Choose | None = None
+    ) -> None:
         self.received: list[Event] = []
         self.heard = bytearray()
         self.socket = socket
         self._script = script
+        self._choose = choose
         self._voiced_from: int | None = None
         self._silent_ms = 0
         self._item = ""
@@ -110,6 +115,9 @@ class Session:
             self.received.append(event)
             match event["type"]:
                 case "session.update":
+                    if self._choose is not None:
+                        self._script = self._choose(event["session"]["instructions"])
+                        self._script.sessions.append(self)
                     await self.send("session.updated", session=event["session"])
                 case "conversation.item.create":
                     await self.send("conversation.item.added", item=event["item"])
@@ -232,11 +240,16 @@ class Session:
 
 
 @asynccontextmanager
-async def realtime_server(script: Script, port: int = 0) -> AsyncIterator[tuple[str, Server]]:
-    """Serve `script` on a loopback port; yields the URL and the server."""
+async def realtime_server(
+    script: Script, port: int = 0, choose: Choose | None = None
+) -> AsyncIterator[tuple[str, Server]]:
+    """Serve `script` on a loopback port; yields the URL and the server.
+
+    With `choose`, a session goes by the script it picks for the session's instructions.
+    """
 
     async def session(socket: ServerConnection) -> None:
-        session = Session(script, socket)
+        session = Session(script, socket, choose)
         script.sessions.append(session)
         with suppress(ConnectionClosed):
             await session.run()

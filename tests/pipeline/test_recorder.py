@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from agent.audio import WIDEBAND
 from agent.pipeline.recorder import AGENT, CALLER, Recorder, StereoTimeline
+from agent.store.recordings import abandoned, part_of, salvage
 
 pytestmark = pytest.mark.integration
 
@@ -78,13 +80,14 @@ async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(tmp_path: P
     assert await recorder.close() is None
 
 
-def test_a_killed_process_leaves_a_readable_file(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_a_file_that_can_be_played_and_made_whole(tmp_path: Path) -> None:
     path = tmp_path / "call.wav"
+    part = part_of(path)
     script = f"""
 import os, time, pathlib, numpy as np
 from agent.pipeline.recorder import Recorder
-path = pathlib.Path({str(path)!r})
-recorder = Recorder(path)
+recorder = Recorder(pathlib.Path({str(path)!r}))
+path = pathlib.Path({str(part)!r})
 for step in range(300):
     recorder.caller(step * 160, np.full(160, 12, dtype=np.int16))
 while not path.exists() or path.stat().st_size < 4 * 32000:
@@ -93,9 +96,42 @@ os.kill(os.getpid(), 9)
 """
     done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
     assert done.returncode == -9
-    samples = read(path)
+    samples = read(part)
     assert len(samples) >= 24000, "at most the block being written may be missing"
     assert (samples[:, CALLER] == 12).all()
+    with part.open("ab") as file:  # a block whose header was not written any more
+        file.write(bytes([13, 0, 0, 0]) * 80 + b"hal")
+    assert abandoned([tmp_path]) == [part]
+    recording = salvage(part)
+    assert recording is not None
+    assert recording.path == path
+    whole = read(path)
+    assert whole[-81:, CALLER].tolist() == [12, *[13] * 80]
+    assert recording.duration_ms == len(whole) * 1000 // 8000
+    assert recording.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert recording.size == path.stat().st_size
+    assert (abandoned([tmp_path]), salvage(part)) == ([], None)
+
+
+async def test_a_recording_that_still_grows_is_left_alone(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "call.wav")
+    recorder.caller(0, level(3, 160))
+    while not part_of(tmp_path / "call.wav").exists():  # noqa: ASYNC110 - a thread makes it
+        await asyncio.sleep(0.01)
+    assert abandoned([tmp_path]) == []
+    assert salvage(part_of(tmp_path / "call.wav")) is None
+    recording = await recorder.close()
+    assert recording is not None
+    assert recording.path == tmp_path / "call.wav"
+    assert len(read(recording.path)) == 160
+
+
+def test_an_abandoned_recording_without_sound_is_removed(tmp_path: Path) -> None:
+    part = tmp_path / "call.wav.part"
+    part.write_bytes(b"RIFF")
+    assert abandoned([tmp_path]) == [part]
+    assert salvage(part) is None
+    assert not part.exists()
 
 
 def test_pieces_one_sample_apart_by_rounding_are_joined() -> None:
