@@ -3,6 +3,7 @@
 #   make demo     one real call on this machine      make demo LINES=my-lines.yaml
 #   make test     all tests
 #   make lint     style, types, import rules
+#   make docs     the documents as a site, in site/
 #   make setup    only the installation
 #   make train    trains vita-tiny from its sources (hours; every stage can be resumed)
 #   make clean    removes what was made, the installation excepted; make clean-all removes it too
@@ -28,16 +29,20 @@ DEMO_OPTIONS += --lines "$(LINES)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint setup train clean clean-all
+.PHONY: help demo test docs lint setup train clean clean-all
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -12
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -13
 
 demo: $(RUN)
 	@$(BIN)/vita demo $(DEMO_OPTIONS)
 
 test: $(DEV)
 	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+docs: $(DEV)
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "open site/index.html"
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -80,7 +85,7 @@ $(DEV): $(RUN)
 
 clean:
 	rm -rf var/demo var/call build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
-	  .coverage htmlcov
+	  .coverage htmlcov site
 	find agent connectors vita_model migrations tests -name __pycache__ -type d -prune \
 	  -exec rm -rf {} +
 

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
         data_dir: Folder of everything the agent writes: database, spool, recordings.
         host: Address the agent's server binds.
         port: Port the agent's server binds.
+        trusted_proxies: Addresses or networks of proxies that say whom they speak for, separated by
+            commas.
         public_url: Base URL the carrier reaches the agent at; webhooks are signed over it.
         redis_url: Session store; an embedded Valkey under `data_dir` when absent.
         database_url: Call log, an SQLAlchemy URL; SQLite under `data_dir` when absent.
@@ -51,6 +53,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("./var")
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    trusted_proxies: str = "127.0.0.1"
     public_url: str = ""
     redis_url: SecretStr | None = None
     database_url: SecretStr | None = None

@@ -21,14 +21,18 @@ START_LIMIT_S = 30.0
 STOP_LIMIT_S = 3
 
 
-def media_config(app: FastAPI, *, stop_limit_s: int = STOP_LIMIT_S) -> uvicorn.Config:
+def media_config(
+    app: FastAPI, *, trusted_proxies: str = "127.0.0.1", stop_limit_s: int = STOP_LIMIT_S
+) -> uvicorn.Config:
     """What uvicorn must know to serve media sockets.
 
     Small messages, short queues, quick detection of peers that are gone, no compression of audio.
+    Proxies at the addresses or networks in `trusted_proxies` are believed whom they speak for.
     """
     return uvicorn.Config(
         app,
         http=PromptHTTP,
+        forwarded_allow_ips=trusted_proxies,
         log_config=None,
         access_log=False,
         ws_max_size=64 * 1024,
@@ -79,6 +83,8 @@ class AppServer:
         host: Address to bind.
         port: Port to bind; 0 takes a free one.
         bound: A socket from `listen`, for an application that must know its address beforehand.
+        trusted_proxies: Addresses or networks, separated by commas, whose `X-Forwarded-For` and
+            `X-Forwarded-Proto` are believed.
 
     Raises:
         PortInUseError: On entry, when the address cannot be bound.
@@ -90,8 +96,9 @@ class AppServer:
         host: str = "127.0.0.1",
         port: int = 0,
         bound: socket.socket | None = None,
+        trusted_proxies: str = "127.0.0.1",
     ) -> None:
-        self._server = _Server(media_config(app))
+        self._server = _Server(media_config(app, trusted_proxies=trusted_proxies))
         self._host = host
         self._port = port
         self._bound = bound

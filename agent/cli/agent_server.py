@@ -144,7 +144,7 @@ async def serving_agent(
             metrics_token=settings.metrics_token.get_secret_value(),
             mounts={PATH: build_api(api_parts(application))},
         )
-        async with AppServer(app, bound=bound) as server:
+        async with AppServer(app, bound=bound, trusted_proxies=settings.trusted_proxies) as server:
             yield AgentServer(application, door, server.url)
 
 

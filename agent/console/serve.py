@@ -79,6 +79,7 @@ async def serve(settings: Settings, bound: socket.socket, ready: Callable[[], No
             build_console(parts),
             log_config=None,
             access_log=False,
+            forwarded_allow_ips=settings.trusted_proxies,
             ws_ping_interval=20,
             ws_ping_timeout=20,
             timeout_graceful_shutdown=STOP_LIMIT_S,

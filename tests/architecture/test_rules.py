@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 import pytest
 import typer
-import yaml
 
 from agent.calls.line import Line
 from agent.calls.line_source import load_lines
@@ -102,16 +101,6 @@ def _imports(path: Path) -> set[str]:
     return found
 
 
-def test_compose_names_the_services() -> None:
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    assert set(compose["services"]) == {"agent", "model", "redis", "postgres", "migrate"}
-    for service in compose["services"].values():
-        if "build" in service:
-            assert (ROOT / service["build"]["dockerfile"]).exists()
-    settings = {f"VITA_{name.upper()}" for name in Settings.model_fields}
-    assert set(compose["services"]["agent"]["environment"]) <= settings
-
-
 # What the documents say
 
 
@@ -173,9 +162,11 @@ def test_the_documents_name_make_targets_that_exist() -> None:
 
 
 def test_links_lead_somewhere() -> None:
+    written = set(re.findall(r'^ +"(\S+\.md)": ', (ROOT / "docs/reference.py").read_text(), re.M))
     for path in DOCUMENTS:
         for link in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text()):
-            assert (path.parent / link).exists(), f"{path.name}: {link}"
+            there = (path.parent / link).exists() or link in written
+            assert there, f"{path.name}: {link}"
 
 
 def _first_column(path: Path, heading: str) -> set[str]:
