@@ -61,7 +61,7 @@ async def get_still(
     request: Request, parts: Parts, who: Who, call_id: str, number: int
 ) -> Response:
     """One picture. Needs `listen`; that somebody looked is kept."""
-    file = await parts.desk.recordings.still(who, call_id, number)
+    file = await parts.desk.stills.open(who, call_id, number)
     return _file(request, str(file.path), file.sha256, "image/jpeg", f"{call_id}-{number}.jpg")
 
 

@@ -2,85 +2,126 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from agent.calls.repository import CallRecord, CallRepository
-from agent.errors import ConfigurationError
-from agent.settings import load_settings
-from agent.store import migrate
-from agent.store.engine import Database
+from agent.cli.supervising import Services, ask
+from agent.supervisor.views import CallDetails, CallFilter, EventView, SearchHit
 
 app = typer.Typer(help="Look into the call log.", no_args_is_help=True)
-
-T = TypeVar("T")
 
 FILE_WIDTH = 130
 """Columns where the output is no terminal: an id is of no use when it is cut."""
 
+Reveal = Annotated[
+    bool, typer.Option("--reveal", help="Show personal data; that you looked is kept.")
+]
+
 
 @app.command("list")
 def list_calls(
+    *,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 20,
     number: Annotated[str, typer.Option(help="Only calls to this line.")] = "",
+    text: Annotated[str, typer.Option(help="Only calls in which these words were said.")] = "",
+    reveal: Reveal = False,
 ) -> None:
     """Show the newest calls."""
-    calls = _ask(lambda repository: repository.list_calls(limit=limit, number=number))
+    which = CallFilter(line=number, text=text)
+    page = ask(
+        lambda services: services.calls.list(services.actor, which, limit=limit, reveal=reveal)
+    )
     table = Table("call", "started (UTC)", "line", "from", "state", "seconds")
     table.columns[0].no_wrap = table.columns[2].no_wrap = True
-    for call in calls:
+    for call in page.items:
         seconds = "-"
         if call.ended_at:
             seconds = f"{(call.ended_at - call.started_at).total_seconds():.0f}"
         table.add_row(
             call.id,
             f"{call.started_at:%Y-%m-%d %H:%M:%S}",
-            call.to_number or "-",
-            call.pii_from_number or "-",
-            f"{call.state} {call.end_reason}".strip(),
+            call.line or "-",
+            call.caller or "-",
+            f"{call.state} {call.outcome}".strip(),
             seconds,
         )
-    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
+    _console().print(table)
 
 
 @app.command("show")
-def show_call(call_id: Annotated[str, typer.Argument(help="Id from `vita calls list`.")]) -> None:
+def show_call(
+    call_id: Annotated[str, typer.Argument(help="Id from `vita calls list`.")],
+    *,
+    reveal: Reveal = False,
+) -> None:
     """Show what was said and done in one call."""
-    record = _ask(lambda repository: repository.get_call(call_id))
-    if record is None:
-        raise ConfigurationError(f"There is no call {call_id}: see `vita calls list`.")
-    _print(record, Console())
+
+    async def look(services: Services) -> tuple[CallDetails, Sequence[EventView]]:
+        details = await services.calls.get(services.actor, call_id, reveal=reveal)
+        return details, await services.calls.events(services.actor, call_id)
+
+    details, events = ask(look)
+    _print(details, events, Console())
 
 
-def _print(record: CallRecord, console: Console) -> None:
-    call = record.call
-    console.print(f"[bold]{call.business or call.to_number}[/bold] {call.state} {call.end_reason}")
-    happened = [(line.seq, f"{line.role}: {line.pii_text}") for line in record.utterances]
+@app.command("search")
+def search_calls(
+    words: Annotated[list[str], typer.Argument(help="Words that were said, all of them.")],
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 20,
+    number: Annotated[str, typer.Option(help="Only calls to this line.")] = "",
+    reveal: Reveal = False,
+) -> None:
+    """Find what was said, newest first.
+
+    A phrase goes in quotes of its own, '"opening hours"'; the beginning of a word ends with *.
+    """
+    page = ask(
+        lambda services: services.search.find(
+            services.actor, " ".join(words), line=number, limit=limit, reveal=reveal
+        )
+    )
+    if not page.items:
+        typer.echo("Nobody said that.")
+        return
+    table = Table("call", "said (UTC)", "at", "by", "words")
+    table.columns[0].no_wrap = True
+    for hit in page.items:
+        at = f"{hit.start_ms // 60000}:{hit.start_ms // 1000 % 60:02}"
+        table.add_row(hit.call_id, f"{hit.at:%Y-%m-%d %H:%M:%S}", at, hit.role, _marked(hit))
+    _console().print(table)
+
+
+def _marked(hit: SearchHit) -> str:
+    return "".join(
+        f"[bold]{escape(part.text)}[/bold]" if part.hit else escape(part.text)
+        for part in hit.snippet
+    )
+
+
+def _print(details: CallDetails, events: Sequence[EventView], console: Console) -> None:
+    call = details.summary
+    console.print(f"[bold]{call.business or call.line}[/bold] {call.state} {call.outcome}")
+    happened = [(line.seq, f"{line.role}: {line.text}") for line in details.utterances]
     happened += [
-        (tool.seq, f"tool {tool.tool}({tool.pii_arguments}) {tool.status}: {tool.pii_result}")
-        for tool in record.tools
+        (tool.seq, f"tool {tool.tool}({tool.arguments}) {tool.status}: {tool.result}")
+        for tool in details.tools
     ]
-    happened += [(item.seq, f"recording {item.path}") for item in record.recordings]
+    happened += [
+        (event.seq, f"recording {event.payload['path']}")
+        for event in events
+        if event.kind == "recording"
+    ]
     for _, text in sorted(happened):
         console.print(escape(text))
-    console.print(f"{len(record.events)} events")
+    console.print(f"{len(events)} events")
 
 
-def _ask(question: Callable[[CallRepository], Awaitable[T]]) -> T:
-    async def ask() -> T:
-        database = Database(load_settings().sql_url())
-        try:
-            if not await asyncio.to_thread(migrate.current, database.url):
-                raise ConfigurationError("There is no call log yet: `vita db upgrade` makes one.")
-            return await question(CallRepository(database))
-        finally:
-            await database.close()
-
-    return asyncio.run(ask())
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else FILE_WIDTH)

@@ -17,11 +17,13 @@ from agent.cli import (
     console,
     db,
     demo,
+    keys,
     lines,
     model,
     serve,
     tools,
     twin,
+    users,
 )
 from agent.errors import VitaError
 
@@ -55,5 +57,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(calls.app, name="calls")
 app.add_typer(lines.app, name="lines")
 app.add_typer(tools.app, name="tools")
+app.add_typer(users.app, name="users")
+app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 app.command("model", context_settings=model.PASS_ON)(model.model)

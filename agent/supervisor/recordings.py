@@ -9,22 +9,19 @@ import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TypeVar
 
 import numpy as np
 from sqlalchemy import select
 
 from agent.errors import NotFoundError
 from agent.store.engine import Database
-from agent.store.tables import RecordingRow, StillRow
+from agent.store.tables import RecordingRow
 from agent.supervisor.access import Actor
 from agent.supervisor.audit import AuditLog
 from agent.supervisor.transactions import reading
 
 MOST_FILES = 10_000
 PEAKS_PER_SECOND = 50
-Row = TypeVar("Row", RecordingRow, StillRow)
-
 _SUFFIX = ".peaks.json"
 _SECONDS_A_BLOCK = 60
 
@@ -58,7 +55,6 @@ class Recordings:
         self._database = database
         self._audit = audit
         self._root = (data_dir / "recordings").resolve()
-        self._stills = (data_dir / "stills").resolve()
 
     async def open(
         self, actor: Actor, call_id: str, number: int = 0, *, audited: bool = True
@@ -76,7 +72,17 @@ class Recordings:
             NotFoundError: There is no such recording, or its file is gone.
         """
         actor.need("listen")
-        row = await self._row(RecordingRow, call_id, number)
+        query = (
+            select(RecordingRow)
+            .where(RecordingRow.call_id == call_id)
+            .order_by(RecordingRow.seq)
+            .offset(number)
+            .limit(1)
+        )
+        row = None
+        if 0 <= number < MOST_FILES:
+            async with reading(self._database) as db:
+                row = (await db.scalars(query)).first()
         if row is None:
             raise NotFoundError(f"The call {call_id} has no recording {number}.")
         path = safe_path(self._root, row.path)
@@ -85,23 +91,6 @@ class Recordings:
         if audited:
             await self._audit.record(actor, "recording.open", f"call/{call_id}")
         return RecordingFile(path, row.sha256, row.bytes, row.duration_ms)
-
-    async def still(self, actor: Actor, call_id: str, number: int = 0) -> RecordingFile:
-        """The file of one of a call's camera pictures, a JPEG; its duration is 0.
-
-        Raises:
-            PermissionDeniedError: The actor may not `listen`.
-            NotFoundError: There is no such picture, or its file is gone.
-        """
-        actor.need("listen")
-        row = await self._row(StillRow, call_id, number)
-        if row is None:
-            raise NotFoundError(f"The call {call_id} has no picture {number}.")
-        path = safe_path(self._stills, row.path)
-        if path is None or not await asyncio.to_thread(path.is_file):
-            raise NotFoundError("The picture's file is not on this machine any more.")
-        await self._audit.record(actor, "still.open", f"call/{call_id}")
-        return RecordingFile(path, row.sha256, row.bytes, 0)
 
     async def peaks(self, actor: Actor, call_id: str, number: int = 0) -> Peaks:
         """The waveform of a recording; computed once and kept beside it.
@@ -115,13 +104,6 @@ class Recordings:
             return await asyncio.to_thread(_peaks, file.path)
         except (OSError, EOFError, wave.Error) as error:
             raise NotFoundError("The recording's file cannot be read.") from error
-
-    async def _row(self, table: type[Row], call_id: str, number: int) -> Row | None:
-        if not 0 <= number < MOST_FILES:
-            return None
-        query = select(table).where(table.call_id == call_id).order_by(table.seq).offset(number)
-        async with reading(self._database) as db:
-            return (await db.scalars(query.limit(1))).first()
 
 
 def safe_path(root: Path, recorded: str) -> Path | None:

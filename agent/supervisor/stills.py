@@ -28,7 +28,7 @@ class StillFile:
 
 
 class Stills:
-    """Opens pictures. Needs `listen`; that somebody looked is kept, once for each call's first."""
+    """Opens pictures. Needs `listen`; that somebody looked is kept."""
 
     def __init__(self, database: Database, audit: AuditLog, data_dir: Path) -> None:
         self._database = database
@@ -49,6 +49,5 @@ class Stills:
         path = safe_path(self._root, rows[0].path) if rows and number >= 0 else None
         if path is None or not await asyncio.to_thread(path.is_file):
             raise NotFoundError(f"The call {call_id} has no picture {number} on this machine.")
-        if number == 0:
-            await self._audit.record(actor, "still.open", f"call/{call_id}")
+        await self._audit.record(actor, "still.open", f"call/{call_id}", {"number": number})
         return StillFile(path, rows[0].sha256)
