@@ -98,10 +98,12 @@ def outcomes(found: Statistics) -> Options:
     data = []
     for name, calls in found.outcomes.items():
         words, colour = ("Running", "good") if name == "running" else outcome(name)
-        data.append({"name": words, "value": calls, "itemStyle": {"color": COLOURS[colour]}})
+        data.append(
+            {"name": f"{words}  {calls}", "value": calls, "itemStyle": {"color": COLOURS[colour]}}
+        )
     return {
         **_base(),
-        "tooltip": {**_tooltip("item"), "formatter": "{b}: {c} ({d} %)"},
+        "tooltip": {**_tooltip("item"), "formatter": "{b} ({d} %)"},
         "legend": {**_legend(), "orient": "vertical", "left": "55%", "top": "middle"},
         "series": [
             {
@@ -178,7 +180,7 @@ def _category(names: list[str]) -> Options:
         "data": names,
         "axisTick": {"show": False},
         "axisLine": {"lineStyle": {"color": LINE}},
-        "axisLabel": {"color": GREY, "hideOverlap": True},
+        "axisLabel": {"color": GREY, "hideOverlap": True, "alignMinLabel": "left"},
     }
 
 

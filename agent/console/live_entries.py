@@ -69,7 +69,9 @@ class LiveEntries:
     def _caption(self, payload: Mapping[str, Any]) -> list[Change]:
         role, text = str(payload.get("role", "caller")), str(payload.get("pii_text", ""))
         key = f"caption-{role}"
-        return [Change(key, hearing(role, text, key))] if text.strip() else []
+        if payload.get("final") and not text.strip():
+            return [Change(key, None)]
+        return [Change(key, hearing(role, text, key))]
 
     def _utterance(self, event: LiveEvent) -> list[Change]:
         payload = event.payload

@@ -23,6 +23,11 @@ def _disclosure(payload: Payload) -> str:
     return f"The caller {heard} that {about}"
 
 
+def _answered_by(payload: Payload) -> str:
+    verdict = str(payload.get("verdict", "")).replace("_", " ")
+    return f"Answered by: {verdict or 'unknown'}"
+
+
 def _plain(payload: Payload) -> str:
     return str(payload.get("reason") or "no reason given").replace("_", " ")
 
@@ -32,6 +37,9 @@ _TEXTS: Mapping[str, tuple[str, Callable[[Payload], str]]] = MappingProxyType(
         "noise": ("hearing_disabled", lambda _: "A sound that was not meant for the agent"),
         "digit": ("dialpad", lambda _: "The caller pressed a key"),
         "disclosure": ("campaign", _disclosure),
+        "consent": ("verified_user", lambda _: "Consent to be called was checked"),
+        "do_not_call": ("do_not_disturb_on", lambda _: "Wants no more calls"),
+        "answered_by": ("record_voice_over", _answered_by),
         "hang_up": ("call_end", lambda payload: f"The agent hung up: {_plain(payload)}"),
         "transfer": ("phone_forwarded", lambda payload: f"Handed to a person: {_plain(payload)}"),
         "transfer_failed": ("phone_missed", lambda _: "Nobody took the caller"),

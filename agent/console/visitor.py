@@ -65,9 +65,10 @@ class Visitor:
         )
         return begun, begun + timedelta(days=1)
 
-    def when(self, at: datetime) -> str:
-        """A moment in the visitor's time zone, as a person says it."""
-        return when(at, SystemClock().now(), self.place)
+    def when(self, at: datetime, *, mid: bool = False) -> str:
+        """A moment in the visitor's time zone, as a person says it; `mid` inside a sentence."""
+        said = when(at, SystemClock().now(), self.place)
+        return said.replace("Today", "today").replace("Yesterday", "yesterday") if mid else said
 
     def exactly(self, at: datetime) -> str:
         """A moment in the visitor's time zone, to the second."""

@@ -83,7 +83,7 @@ def clock(ms: float) -> str:
 
 
 def length(ms: float | None) -> str:
-    """A duration in words: `850 ms`, `1.2 s`, `2 min 05 s`."""
+    """A duration in words: `850 ms`, `1.2 s`, `2 min`, `2 min 05 s`."""
     if ms is None:
         return "–"
     if ms < 1000:
@@ -91,7 +91,7 @@ def length(ms: float | None) -> str:
     if ms < 60_000:
         return f"{ms / 1000:.1f} s"
     minutes, seconds = divmod(round(ms / 1000), 60)
-    return f"{minutes} min {seconds:02} s"
+    return f"{minutes} min {seconds:02} s" if seconds else f"{minutes} min"
 
 
 def when(at: datetime, now: datetime, place: tzinfo) -> str:

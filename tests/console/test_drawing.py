@@ -121,7 +121,14 @@ def test_a_tool_runs_and_then_has_its_result():
 def test_events_nobody_knows_are_passed_over():
     feed = Feed()
     feed("something_new", {})
-    feed("caption", {"role": "agent", "item_id": "i", "pii_text": " ", "final": False})
+    assert feed.seen == {}
+
+
+def test_what_was_taken_for_speech_is_taken_back():
+    feed = Feed()
+    feed("caption", {"role": "caller", "item_id": "i", "pii_text": "", "final": False})
+    assert list(feed.seen) == ["caption-caller"]
+    feed("caption", {"role": "caller", "item_id": "i", "pii_text": "", "final": True})
     assert feed.seen == {}
 
 

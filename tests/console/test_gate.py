@@ -61,7 +61,8 @@ async def test_the_door_itself_is_open(client: httpx.AsyncClient, path: str):
 
 
 async def test_a_session_opens_and_says_who(client: httpx.AsyncClient):
-    answer = await client.get("/", headers=PAGE, cookies={COOKIE: "good"})
+    client.cookies.set(COOKIE, "good")
+    answer = await client.get("/", headers=PAGE)
     assert answer.json() == {"who": "Ana"}
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["x-frame-options"] == "DENY"
@@ -69,9 +70,9 @@ async def test_a_session_opens_and_says_who(client: httpx.AsyncClient):
 
 
 async def test_another_site_changes_nothing(client: httpx.AsyncClient):
-    cookies = {COOKIE: "good"}
-    foreign = await client.post("/sign-out", headers={"origin": "http://evil"}, cookies=cookies)
-    own = await client.post("/sign-out", headers={"origin": "http://console"}, cookies=cookies)
+    client.cookies.set(COOKIE, "good")
+    foreign = await client.post("/sign-out", headers={"origin": "http://evil"})
+    own = await client.post("/sign-out", headers={"origin": "http://console"})
     assert (foreign.status_code, own.status_code) == (403, 200)
 
 

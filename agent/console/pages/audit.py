@@ -22,7 +22,9 @@ ACTIONS = {
     "sign_in": "Sign in",
     "sign_in.refused": "Sign in refused",
     "call.reveal": "Call revealed",
+    "call.reveal.reason": "Reason to reveal",
     "recording.open": "Recording opened",
+    "still.open": "Picture opened",
     "note.add": "Note added",
     "review.submit": "Call scored",
     "user.create": "Person added",
@@ -57,7 +59,8 @@ class Audit:
         """Put the entries on the page."""
         broken = await self._audit.broken_at()
         with ui.element("div").classes("filters"):
-            self._action = ui.select(ACTIONS, label="Action", value="").props("outlined dense")
+            self._action = ui.select(ACTIONS, value="")
+            self._action.props('outlined dense options-dense aria-label="Action"')
             self._action.on_value_change(handled(self._visitor, self._reload))
             ui.space()
             whole = badge("The chain is whole", "good", dot="still")

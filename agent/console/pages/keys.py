@@ -98,8 +98,12 @@ class Keys:
             state = badge("Revoked", "bad")
         elif until is not None and until <= SystemClock().now():
             state = badge("Expired", "warn")
-        used = f"used {self._visitor.when(key.last_used_at)}" if key.last_used_at else "never used"
-        holds = f"until {self._visitor.when(until)}" if until else "for ever"
+        used = (
+            f"used {self._visitor.when(key.last_used_at, mid=True)}"
+            if key.last_used_at
+            else "never used"
+        )
+        holds = f"until {self._visitor.when(until, mid=True)}" if until else "for ever"
         return join(
             tag(
                 "div",

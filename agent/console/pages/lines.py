@@ -95,10 +95,12 @@ def _facts(about: Mapping[str, Any]) -> Markup:
 
 def _hours(about: Mapping[str, Any]) -> str:
     hours = about.get("hours")
-    if not hours:
+    if not isinstance(hours, Mapping):
         return "always open"
-    zone = hours.get("zone") or hours.get("time_zone") or "" if isinstance(hours, Mapping) else ""
-    return f"set, {zone}" if zone else "set"
+    times = hours.get("open")
+    days = [f"{day} {span}" for day, span in times.items()] if isinstance(times, Mapping) else []
+    zone = str(hours.get("time_zone", ""))
+    return "; ".join([*days, zone]) if days else zone
 
 
 def _versions(versions: Sequence[LineVersion], visitor: Visitor) -> Markup:

@@ -123,7 +123,7 @@ class People:
 
     def _about(self, user: User) -> Markup:
         seen = user.last_sign_in_at
-        last = f"signed in {self._visitor.when(seen)}" if seen else "never signed in"
+        last = f"signed in {self._visitor.when(seen, mid=True)}" if seen else "never signed in"
         return join(
             tag(
                 "div",
