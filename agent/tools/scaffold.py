@@ -25,6 +25,9 @@ test = ["pytest>=9,<10"]
 [project.entry-points."vita_agent.tools"]
 {name} = "{module}.tools"
 
+[tool.hatch.build]
+dev-mode-dirs = ["src"]
+
 [tool.hatch.build.targets.wheel]
 packages = ["src/{module}"]
 

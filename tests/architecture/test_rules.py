@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -17,6 +18,8 @@ from agent.calls.line import Line
 from agent.calls.line_source import load_lines
 from agent.cli.main import app
 from agent.settings import Settings
+from agent.tools.mcp_config import McpServerConfig, read_tools_file
+from agent.tools.runs import RunStatus
 
 pytestmark = pytest.mark.architecture
 
@@ -193,13 +196,26 @@ def test_the_sample_lines_file_can_be_read(tmp_path: Path) -> None:
 
 def test_the_sample_tool_runs_as_written(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "developers.md").read_text()
-    samples = re.findall(r"^<!-- sample: (\S+) -->\n```python\n(.*?)^```", text, re.M | re.S)
-    assert len(samples) == 2
-    for name, code in samples:
+    samples = dict(re.findall(r"^<!-- sample: (\S+) -->\n```python\n(.*?)^```", text, re.M | re.S))
+    assert set(samples) == {"opening_balance.py", "try_balance.py", "test_balance.py"}
+    for name, code in samples.items():
         (tmp_path / name).write_text(code)
-    program = [sys.executable, samples[-1][0]]
+    # Its test is run with the example package, by tests/end_to_end/test_plugin_package.py.
+    program = [sys.executable, "try_balance.py"]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_sample_tools_file_can_be_read_and_every_key_is_told(tmp_path: Path) -> None:
+    path = ROOT / "docs" / "developers.md"
+    sample = re.findall(
+        r"^<!-- sample: tools.yaml -->\n```yaml\n(.*?)^```", path.read_text(), re.M | re.S
+    )
+    file = tmp_path / "tools.yaml"
+    file.write_text(sample[0])
+    assert [server.name for server in read_tools_file(file)] == ["crm", "stock"]
+    assert _first_column(path, "key of a server") == set(McpServerConfig.model_fields)
+    assert _first_column(path, "status") | {"started"} == set(get_args(RunStatus))
 
 
 def test_python_in_the_documents_is_python() -> None:

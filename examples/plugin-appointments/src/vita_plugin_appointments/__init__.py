@@ -1,0 +1,1 @@
+"""Example tools for vita-agent: a practice's diary."""
