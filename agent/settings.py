@@ -36,6 +36,12 @@ class Settings(BaseSettings):
         twilio_account_sid: Twilio account; empty when Twilio is not used.
         twilio_auth_token: Its token: signs webhooks and opens the REST interface.
         twilio_api_base_url: Replaces Twilio's REST address by the carrier twin's (`dev`, `test`).
+        stun_urls: STUN servers of web calls, separated by commas.
+        turn_urls: TURN servers of web calls, separated by commas.
+        turn_secret: Secret shared with the TURN servers, which makes credentials.
+        turn_ttl_s: Life of a TURN credential, seconds.
+        call_page_sites: Origins of sites that may show a call page in a frame.
+        web_calls_per_minute: Web calls one address may begin in a minute.
         max_calls: Calls one process serves at a time.
         token_ttl_s: Seconds within which an admitted call's media stream must open.
         tools_file: MCP servers whose tools lines may use.
@@ -63,6 +69,12 @@ class Settings(BaseSettings):
     twilio_account_sid: str = ""
     twilio_auth_token: SecretStr = SecretStr("")
     twilio_api_base_url: str | None = None
+    stun_urls: str = ""
+    turn_urls: str = ""
+    turn_secret: SecretStr = SecretStr("")
+    turn_ttl_s: int = Field(default=600, ge=60)
+    call_page_sites: str = ""
+    web_calls_per_minute: int = Field(default=6, ge=1)
     max_calls: int = Field(default=20, ge=1)
     token_ttl_s: float = Field(default=60.0, ge=1.0, le=600.0)
     tools_file: Path | None = None

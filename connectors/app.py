@@ -14,11 +14,14 @@ from connectors.carrier import Carrier
 from connectors.health import Checks, Fine, health_router
 from connectors.twilio.carrier import TwilioCarrier
 from connectors.twilio.config import TwilioConfig
+from connectors.webrtc.carrier import WebCarrier
+from connectors.webrtc.config import WebCallConfig
 
 
 def build_app(
     desk: CallDesk,
-    twilio: TwilioConfig,
+    twilio: TwilioConfig | None,
+    web: WebCallConfig | None = None,
     *,
     checks: Checks | None = None,
     about: Mapping[str, str] = MappingProxyType({}),
@@ -29,13 +32,18 @@ def build_app(
 
     Args:
         desk: Admits and serves calls.
-        twilio: The account whose webhooks are answered.
+        twilio: The account whose webhooks are answered; None for no phones.
+        web: Settings of the call pages; None for none.
         checks: What the process says about its health; nothing is wrong when absent.
         about: Facts served by `/healthz`, such as version and licence of the loaded weights.
         metrics_token: Bearer token of `/metrics`, which does not exist when it is empty.
         mounts: Further applications by the path they answer under, such as the REST interface.
     """
-    carriers: list[Carrier] = [TwilioCarrier(desk, twilio)]
+    carriers: list[Carrier] = []
+    if twilio is not None:
+        carriers.append(TwilioCarrier(desk, twilio))
+    if web is not None:
+        carriers.append(WebCarrier(desk, web))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

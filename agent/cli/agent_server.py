@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from agent.api_http.app import PATH, api_parts, build_api
 from agent.bootstrap import Application, build
 from agent.clock import SystemClock
 from agent.errors import CapacityError, ConfigurationError, ModelUnavailableError, VitaError
+from agent.log import get_logger
 from agent.pipeline.runner import PipelineRunner
 from agent.settings import Settings
 from agent.tools.registry import ToolRegistry
@@ -34,8 +35,13 @@ from connectors.app import build_app
 from connectors.server import AppServer
 from connectors.twilio.config import TwilioConfig
 from connectors.twilio.dialler import TwilioDialler
+from connectors.webrtc.config import WebCallConfig
+from connectors.webrtc.ice import IceConfig, split_urls
+
+log = get_logger(__name__)
 
 CARD_TIMEOUT_S = 3.0
+TWILIO_SETTINGS = ("VITA_TWILIO_ACCOUNT_SID", "VITA_TWILIO_AUTH_TOKEN", "VITA_PUBLIC_URL")
 
 
 class Door:
@@ -110,7 +116,7 @@ class AgentServer:
 @asynccontextmanager
 async def serving_agent(
     settings: Settings,
-    twilio: TwilioConfig,
+    twilio: TwilioConfig | None,
     bound: socket.socket,
     *,
     about: Mapping[str, str] = MappingProxyType({}),
@@ -120,7 +126,7 @@ async def serving_agent(
 
     Args:
         settings: The installation's settings.
-        twilio: The Twilio account whose calls are answered.
+        twilio: The Twilio account whose calls are answered; None when only browsers call.
         bound: A socket from `connectors.server.listen`.
         about: Facts for `/healthz`, such as the licence of the loaded weights.
         registry: The tools; all installed plugins when absent.
@@ -131,14 +137,18 @@ async def serving_agent(
     """
     key = settings.model_api_key.get_secret_value()
     runner = PipelineRunner(settings.model_url, key, SystemClock())
-    async with (
-        aclosing(TwilioDialler(twilio)) as dialler,
-        build(settings, runner=runner, dialler=dialler, registry=registry) as application,
-    ):
+    async with AsyncExitStack() as stack:
+        dialler = None
+        if twilio is not None:
+            dialler = await stack.enter_async_context(aclosing(TwilioDialler(twilio)))
+        building = build(settings, runner=runner, dialler=dialler, registry=registry)
+        application = await stack.enter_async_context(building)
+        _need_a_way_in(application, twilio)
         door = Door(application.desk)
         app = build_app(
             door,
             twilio,
+            web_config(settings),
             checks=application.health,
             about=about,
             metrics_token=settings.metrics_token.get_secret_value(),
@@ -148,6 +158,42 @@ async def serving_agent(
             yield AgentServer(application, door, server.url)
 
 
+def _need_a_way_in(application: Application, twilio: TwilioConfig | None) -> None:
+    """Without a carrier, calls come from browsers or not at all."""
+    if twilio is not None:
+        return
+    if not len(application.lines):
+        log.warning("no_lines_yet")  # they may be applied at any time
+    elif not any(line.web for line in application.lines):
+        raise ConfigurationError(
+            f"No call can come in: set {', '.join(TWILIO_SETTINGS)} to answer a phone number, "
+            "give a line a `web` name to answer browsers, or try the agent with a carrier twin: "
+            "`vita twin` and `vita serve --twin URL`."
+        )
+    for line in application.lines:
+        if line.number:
+            log.warning("number_without_carrier", line=line.entry, business=line.business)
+
+
+def web_config(settings: Settings) -> WebCallConfig:
+    """What the call pages must know.
+
+    Raises:
+        ConfigurationError: A setting is wrong; the sentence names it.
+    """
+    return WebCallConfig(
+        public_url=settings.public_url,
+        ice=IceConfig(
+            stun_urls=split_urls(settings.stun_urls),
+            turn_urls=split_urls(settings.turn_urls),
+            turn_secret=settings.turn_secret.get_secret_value(),
+            turn_ttl_s=settings.turn_ttl_s,
+        ),
+        sites=split_urls(settings.call_page_sites),
+        calls_per_minute=settings.web_calls_per_minute,
+    )
+
+
 def twilio_config(settings: Settings) -> TwilioConfig:
     """The Twilio account of the settings.
 
@@ -155,12 +201,8 @@ def twilio_config(settings: Settings) -> TwilioConfig:
         ConfigurationError: A setting is missing or wrong; the sentence names it.
     """
     token = settings.twilio_auth_token.get_secret_value()
-    needed = {
-        "VITA_TWILIO_ACCOUNT_SID": settings.twilio_account_sid,
-        "VITA_TWILIO_AUTH_TOKEN": token,
-        "VITA_PUBLIC_URL": settings.public_url,
-    }
-    missing = [name for name, value in needed.items() if not value]
+    values = (settings.twilio_account_sid, token, settings.public_url)
+    missing = [name for name, value in zip(TWILIO_SETTINGS, values, strict=True) if not value]
     if missing:
         raise ConfigurationError(
             f"Set {', '.join(missing)} to answer Twilio's calls, "

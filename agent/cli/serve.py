@@ -51,10 +51,12 @@ def serve(
         asyncio.run(_serve(settings, account, bound, drain_s))
 
 
-def _account(settings: Settings) -> TwilioConfig:
+def _account(settings: Settings) -> TwilioConfig | None:
+    """None when nothing of an account is set: then browsers call."""
     from agent.cli.agent_server import twilio_config
 
-    return twilio_config(settings)
+    token = settings.twilio_auth_token.get_secret_value()
+    return twilio_config(settings) if settings.twilio_account_sid or token else None
 
 
 def _twin_account(settings: Settings, bound: socket.socket, twin: str) -> TwilioConfig:
@@ -73,7 +75,7 @@ def _twin_account(settings: Settings, bound: socket.socket, twin: str) -> Twilio
 
 
 async def _serve(
-    settings: Settings, account: TwilioConfig, bound: socket.socket, drain_s: float
+    settings: Settings, account: TwilioConfig | None, bound: socket.socket, drain_s: float
 ) -> None:
     from agent.cli.agent_server import model_card, serving_agent
 
@@ -89,7 +91,7 @@ async def _serve(
     async with serving_agent(settings, account, bound, about=about) as agent:
         count = len(agent.application.lines)
         log.info(
-            "agent_answers", url=agent.url, public_url=account.public_url, lines=count, **about
+            "agent_answers", url=agent.url, public_url=settings.public_url, lines=count, **about
         )
         await stop.wait()
         log.info("agent_drains", calls=agent.application.desk.slots.in_use, limit_s=drain_s)

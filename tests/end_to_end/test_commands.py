@@ -115,7 +115,7 @@ def test_typed_turns_are_answered_and_saved(
         (("call", "--wav", str(QUESTION), "--twin", "http://127.0.0.1:1"), 1, "vita twin"),
         (("chat", "hello", "--model-url", "ws://127.0.0.1:1"), 1, "vita model serve"),
         (("chat", "hello", "--line", "+15559999"), 1, "+15559999"),
-        (("serve", "--lines", str(LINES), "--port", "0"), 2, "VITA_PUBLIC_URL"),
+        (("serve", "--lines", "none.yaml", "--port", "0", "--model-url", "PARROT"), 2, "none.yaml"),
         (("demo", "--callers", "none.yaml"), 2, "none.yaml"),
         (("demo", "--lines", "none.yaml", "--model-url", "PARROT"), 2, "none.yaml"),
         (("demo", "--line", "+15559999", "--model-url", "PARROT"), 1, "+15559999"),
@@ -132,6 +132,22 @@ def test_what_cannot_work_is_one_sentence(
     assert done.exit_code == code, done.output
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_serving_numbers_needs_a_carrier_and_says_what_to_set(
+    parrot: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    lines = tmp_path / "phones.yaml"
+    lines.write_text('lines: [{number: "+15550100", business: B, greeting: Hello.}]')
+    env = environment | {"VITA_DATA_DIR": str(tmp_path / "data")}
+    done = vita("serve", "--lines", lines, "--port", "0", "--model-url", parrot, env=env)
+    assert done.code == 2
+    for setting in ("VITA_TWILIO_ACCOUNT_SID", "VITA_PUBLIC_URL", "`web` name"):
+        assert setting in done.err.splitlines()[-1]
+    half = env | {"VITA_TWILIO_ACCOUNT_SID": "AC1"}
+    done = vita("serve", "--lines", lines, "--port", "0", "--model-url", parrot, env=half)
+    assert done.code == 2
+    assert "VITA_TWILIO_AUTH_TOKEN" in done.err
 
 
 def test_a_demonstration_told_to_stop_leaves_nothing_running(

@@ -1,0 +1,1 @@
+"""Calls from a browser: the call page, its signalling, and the WebRTC leg."""
