@@ -125,7 +125,9 @@ READY = Gauge("va_ready", "1 when new calls are taken.", registry=REGISTRY)
 LINES = Gauge("va_lines", "Lines that count.", registry=REGISTRY)
 LOOP_LAG = Gauge("va_event_loop_lag_seconds", "Delay of the event loop.", registry=REGISTRY)
 
+# How a call ends by itself, and what a carrier says of one that nobody served.
 _OUTCOMES = frozenset({"caller_hung_up", "agent_ended", "transferred", "failed", "worker_stopped"})
+_OUTCOMES |= {"after_hours", "completed", "busy", "no-answer", "canceled"}
 
 
 class CallMeter:

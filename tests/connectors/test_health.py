@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import websockets
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, Request, WebSocket
 from prometheus_client.parser import text_string_to_metric_families
 
 from connectors.app import build_app
@@ -73,6 +73,24 @@ async def test_measurements_are_for_those_who_know_the_token() -> None:
     }
     assert values["va_webhooks_rejected_total", "signature"] >= 1
     assert values["va_webhook_seconds_count", "voice"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("trusted", "seen"), [("127.0.0.1", "203.0.113.9"), ("10.0.0.0/8", "127.0.0.1")]
+)
+async def test_only_trusted_proxies_say_whom_they_speak_for(trusted: str, seen: str) -> None:
+    app = FastAPI()
+
+    @app.get("/who")
+    async def who(request: Request) -> str:
+        return request.client.host if request.client else ""
+
+    async with (
+        AppServer(app, trusted_proxies=trusted) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+        answer = await client.get("/who", headers={"X-Forwarded-For": "203.0.113.9"})
+    assert answer.json() == seen
 
 
 async def test_connections_that_ask_nothing_are_closed_and_the_others_stay(

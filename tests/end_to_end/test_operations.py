@@ -1,4 +1,4 @@
-"""A served agent in operation: told to stop in mid-call, measured, and what its log says."""
+"""A served agent in operation: given lines, told to stop in mid-call, measured, and its log."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _said(call: TwinCall) -> list[str]:
     return [verb["text"] for verb in call.timeline.of("verb") if verb["name"] == "Say"]
 
 
-async def test_a_call_outlives_the_order_to_stop_and_new_callers_hear_that_all_are_busy(
+async def test_applied_lines_count_at_once_and_a_call_outlives_the_order_to_stop(
     parrot: str, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     with listen("127.0.0.1", 0) as probe:
@@ -64,12 +64,20 @@ async def test_a_call_outlives_the_order_to_stop_and_new_callers_hear_that_all_a
         httpx.AsyncClient(base_url=url, trust_env=False) as client,
     ):
         options = ["--port", url.rpartition(":")[2], "--twin", twin.url, "--model-url", parrot]
-        options += ["--lines", str(ROOT / "agent" / "demo" / "lines.yaml")]
         agent = await asyncio.create_subprocess_exec(
             *command("serve", *options), env=env, cwd=ROOT, stderr=asyncio.subprocess.PIPE
         )
         try:
             log = await _lines_until(agent, "agent_answers")
+            assert [line["reason"] for line in log if line["event"] == "no_lines"]
+            early = await twin.place_call(to="+15550100", from_=CALLER, script=[WaitForEnd()])
+            await early.wait_ended(30)
+            apply = command("lines", "apply", ROOT / "agent" / "demo" / "lines.yaml", "--yes")
+            applied = await asyncio.create_subprocess_exec(
+                *apply, env=env, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
+            )
+            assert await applied.wait() == 0
+            log += await _lines_until(agent, "lines_taken")
             script = [WaitForAgent(), QUESTION, WaitForAgent(), Pause(6000), QUESTION]
             script += [WaitForAgent(), HangUp()]
             call = await twin.place_call(to="+15550100", from_=CALLER, script=script)
@@ -89,6 +97,7 @@ async def test_a_call_outlives_the_order_to_stop_and_new_callers_hear_that_all_a
                 agent.kill()
     assert agent.returncode == 0
     assert (ready.status_code, ready.json()["reasons"]) == (503, ["draining"])
+    assert "not in service" in _said(early)[0]
     assert "busy" in _said(late)[0]
     assert not call.gave_up
     assert len(call.heard.answer_delays_ms) >= 2, "it answered after the order to stop, too"
