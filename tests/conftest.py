@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.stores import postgres, postgres_url, redis_server_url, redis_url, stores
+
+__all__ = ["postgres", "postgres_url", "redis_server_url", "redis_url", "stores"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

@@ -32,6 +32,7 @@ from agent.session.lease import Leases
 from agent.session.store import SessionStore
 from agent.settings import load_settings
 from tests.agent.conftest import ManualClock
+from tests.stores import Stores
 
 pytestmark = pytest.mark.integration
 
@@ -106,11 +107,12 @@ def runner() -> Runner:
 
 
 @pytest.fixture
-async def app(redis_url: str, tmp_path: Path, runner: Runner) -> AsyncIterator[Application]:
+async def app(stores: Stores, tmp_path: Path, runner: Runner) -> AsyncIterator[Application]:
     settings = load_settings(
         profile="test",
         data_dir=tmp_path,
-        redis_url=redis_url,
+        redis_url=stores.redis_url,
+        database_url=stores.database_url,
         lines_file=open_lines(tmp_path),
         max_calls=2,
     )

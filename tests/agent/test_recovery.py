@@ -14,6 +14,7 @@ from agent.calls.call import call_id_for
 from agent.settings import load_settings
 from agent.store.spool import Spool
 from tests.agent.test_front_desk import CALL, Control, Leg, Runner, open_call
+from tests.stores import Stores
 
 pytestmark = pytest.mark.integration
 
@@ -42,13 +43,14 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def test_a_living_worker_ships_a_dead_ones_events_and_finishes_its_recording(
-    tmp_path: Path, redis_url: str, until
+    tmp_path: Path, stores: Stores, until
 ):
     (tmp_path / "lines.yaml").write_text(LINES)
     settings = load_settings(
         profile="test",
         data_dir=tmp_path,
-        redis_url=redis_url,
+        redis_url=stores.redis_url,
+        database_url=stores.database_url,
         lines_file=tmp_path / "lines.yaml",
     )
     call_id = call_id_for("twilio", CALL.carrier_call_id)
