@@ -67,10 +67,12 @@ async def _chat(
     picture: str | None,
 ) -> None:
     from agent.cli.chat_session import open_chat
-    from agent.tools.registry import ToolRegistry
+    from agent.tools.installed import connected_tools
 
-    tools = ToolRegistry.discover().allowed(line)
-    async with open_chat(settings, line, tools) as session:
+    async with (
+        connected_tools(settings) as (registry, _),
+        open_chat(settings, line, registry.allowed(line)) as session,
+    ):
         async for typed in turns:
             shown, picture = picture, None
             async for heard in session.ask(typed, shown):

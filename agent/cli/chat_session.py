@@ -17,9 +17,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from agent.calls.line import Line
-from agent.errors import ModelUnavailableError, ToolError
+from agent.errors import ModelUnavailableError
 from agent.settings import Settings
-from agent.tools.testing import try_tool
+from agent.tools.testing import ToolCall
 from agent.tools.tool import Tool
 
 RATE = 24_000
@@ -45,7 +45,7 @@ class ChatSession:
     socket: ClientConnection
     line: Line
     tools: Mapping[str, Tool]
-    data_dir: Path
+    call: ToolCall
     audio: bytearray = field(default_factory=bytearray)
 
     async def ask(self, text: str, picture: str | None = None) -> AsyncIterator[Heard]:
@@ -118,9 +118,9 @@ class ChatSession:
             return json.dumps({"error": f"there is no tool {call['name']}"})
         try:
             arguments = json.loads(call["arguments"] or "{}")
-            trial = await try_tool(tool, arguments, data_dir=self.data_dir, line=self.line)
-        except (ToolError, ValueError) as error:
+        except ValueError as error:
             return json.dumps({"error": str(error)})
+        trial = await self.call.run(tool, arguments)
         return json.dumps(trial.answer)
 
     async def _add(self, item: Event) -> None:
@@ -177,9 +177,13 @@ async def open_chat(
             "or give another --model-url."
         ) from error
     async with socket:
-        session = ChatSession(socket, line, tools, settings.data_dir)
-        await session.configure()
-        yield session
+        call = ToolCall(settings.data_dir, line=line, secrets=settings.tool_secrets())
+        try:
+            session = ChatSession(socket, line, tools, call)
+            await session.configure()
+            yield session
+        finally:
+            await call.close()
 
 
 def _typed(text: str) -> Event:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +19,6 @@ from agent.settings import load_settings
 if TYPE_CHECKING:
     from agent.calls.line import Line
     from agent.tools.checks import Finding
-    from agent.tools.mcp_server import McpServer
     from agent.tools.registry import ToolRegistry
     from agent.tools.tool import Tool
 
@@ -59,26 +56,11 @@ def list_tools() -> None:
 
 async def _everything() -> tuple[ToolRegistry, dict[str, str]]:
     """Plugins and the tools of MCP servers; why a server is away, by its name."""
-    async with _with_servers() as (registry, servers):
+    from agent.tools.installed import connected_tools
+
+    async with connected_tools(load_settings()) as (registry, servers):
         away = {server.config.name: server.failure for server in servers if server.failure}
         return registry, away
-
-
-@asynccontextmanager
-async def _with_servers() -> AsyncIterator[tuple[ToolRegistry, list[McpServer]]]:
-    """All tools, with the MCP servers connected as far as they can be."""
-    from agent.tasks import TaskOwner
-    from agent.tools.installed import installed_tools, mcp_servers
-
-    settings = load_settings()
-    registry = installed_tools(settings)
-    servers = mcp_servers(settings, registry)
-    async with TaskOwner("tools") as tasks:
-        for server in servers:
-            _ = tasks.spawn(server.run(), name=server.config.name)
-        for server in servers:
-            await server.tried.wait()
-        yield registry, servers
 
 
 @app.command("validate")
@@ -102,11 +84,10 @@ def validate(
     secrets = load_settings().tool_secrets()
     host = ToolHost(secrets)
     findings = [found for tool in registry for found in check_definition(tool, host)]
-    plain = {name: secret.get_secret_value() for name, secret in secrets.items()}
     with TemporaryDirectory() as folder:
         for text in sample or []:
             name, _, arguments = text.partition("=")
-            run = check_run(registry.get(name), _object(arguments), Path(folder), plain)
+            run = check_run(registry.get(name), _object(arguments), Path(folder), secrets)
             findings += asyncio.run(run)
     for failure in registry.failures:
         typer.secho(f"error    {failure}", fg="red")
@@ -131,18 +112,19 @@ def try_one(
     plugin: Plugin = None,
 ) -> None:
     """Run a tool as a call would, for real, and show its answer. Exit code 1 when it fails."""
+    from agent.tools.installed import connected_tools
     from agent.tools.testing import EXAMPLE_LINE, ToolCall
 
     configure_logging(level="ERROR")
     settings = load_settings()
     given = _object(arguments)
-    secrets = {name: value.get_secret_value() for name, value in settings.tool_secrets().items()}
+    secrets = settings.tool_secrets()
     called = _line(line, lines or settings.lines_file) if line else EXAMPLE_LINE
 
     async def run() -> Any:
         if plugin:
             return await in_a_call(_registry(plugin).get(name))
-        async with _with_servers() as (registry, _):
+        async with connected_tools(settings) as (registry, _):
             return await in_a_call(registry.get(name))
 
     async def in_a_call(tool: Tool) -> Any:

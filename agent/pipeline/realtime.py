@@ -60,9 +60,9 @@ class _Response:
     """
 
     ask: _Ask | None
+    overtakes: frozenset[str] = frozenset()
     spoken: dict[str, bool] = field(default_factory=dict)
     called_tool: bool = False
-    overtakes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,10 +298,10 @@ class RealtimeDialogue:
         asked = self._asked
         if asked is not None and (tag == asked.tag or (tag is None and self._turn is None)):
             self._asked = None
-            self._active = _Response(asked)
+            self._active = _Response(asked, frozenset() if asked.say else frozenset(self._tools))
             return []
         self._turn = None
-        self._active = _Response(None, overtakes=frozenset(self._tools))
+        self._active = _Response(None, frozenset(self._tools))
         self._asks = deque(ask for ask in self._asks if ask.say)
         return []
 

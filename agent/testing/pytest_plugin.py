@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from agent.calls.context import CallIntents
 from agent.testing.phone import Phone
@@ -28,12 +29,12 @@ class ToolBench:
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         self._runner = asyncio.Runner()
-        self._secrets: dict[str, str] = {}
+        self._secrets: dict[str, SecretStr] = {}
         self._call: ToolCall | None = None
 
     def set_secret(self, name: str, value: str) -> None:
         """What `ToolContext.secret` finds; before the first run."""
-        self._secrets[name] = value
+        self._secrets[name] = SecretStr(value)
 
     def __call__(self, tool: Tool, /, **arguments: Any) -> Trial:
         """Have the model call a tool."""

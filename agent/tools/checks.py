@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import SecretStr
+
 from agent.tools.host import ToolHost
 from agent.tools.testing import ToolCall
 from agent.tools.tool import DEFAULT_TIMEOUT_S, Tool
@@ -56,7 +58,7 @@ def check_definition(tool: Tool, host: ToolHost) -> list[Finding]:
 
 
 async def check_run(
-    tool: Tool, arguments: Mapping[str, Any], data_dir: Path, secrets: Mapping[str, str]
+    tool: Tool, arguments: Mapping[str, Any], data_dir: Path, secrets: Mapping[str, SecretStr]
 ) -> list[Finding]:
     """What happens when it runs: in time, an answer, the loop left free, the same again."""
     call = ToolCall(data_dir, secrets=secrets)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from agent.settings import Settings
+from agent.tasks import TaskOwner
 from agent.tools.mcp_config import read_tools_file
 from agent.tools.mcp_server import McpServer
 from agent.tools.registry import ToolRegistry
@@ -34,3 +38,22 @@ def mcp_servers(settings: Settings, registry: ToolRegistry) -> list[McpServer]:
     for server in servers:
         registry.promise(server.names())
     return [McpServer(server, registry, secrets) for server in servers]
+
+
+@asynccontextmanager
+async def connected_tools(
+    settings: Settings,
+) -> AsyncIterator[tuple[ToolRegistry, list[McpServer]]]:
+    """All tools for a command of a person: servers are connected as far as they can be.
+
+    Raises:
+        ConfigurationError: The tools file is missing or wrong, or secrets cannot be read.
+    """
+    registry = installed_tools(settings)
+    servers = mcp_servers(settings, registry)
+    async with TaskOwner("tools") as tasks:
+        for server in servers:
+            _ = tasks.spawn(server.run(), name=f"mcp-{server.config.name}")
+        for server in servers:
+            await server.tried.wait()
+        yield registry, servers

@@ -83,12 +83,12 @@ class ToolCall:
         *,
         caller_number: str = CALLER,
         line: Line = EXAMPLE_LINE,
-        secrets: Mapping[str, str] = MappingProxyType({}),
+        secrets: Mapping[str, SecretStr] = MappingProxyType({}),
         earlier: Iterable[ToolRun] = (),
     ) -> None:
         self.intents = CallIntents()
         self.journal = MemoryJournal()
-        self._host = ToolHost({name: SecretStr(value) for name, value in secrets.items()})
+        self._host = ToolHost(secrets)
         self._context = ToolContext(CALL_ID, caller_number, line, self.intents, data_dir)
         self._tools: dict[str, Tool] = {}
         self._box = CallToolBox(

@@ -31,6 +31,8 @@ from agent.session.embedded import EmbeddedValkey
 from agent.session.lease import Leases
 from agent.session.store import SessionStore
 from agent.settings import load_settings
+from agent.tools.registry import ToolRegistry
+from agent.tools.tool import tool
 from tests.agent.conftest import ManualClock
 from tests.stores import Stores
 
@@ -501,6 +503,41 @@ async def test_a_restart_without_the_database_answers_and_loses_nothing(
         assert await app.desk.serve(call_id, Leg(), Control()) == "agent_ended"
     async with build(there, runner=runner) as app:
         assert states(await logged(app, call_id))[-1] == "ended"
+
+
+async def test_a_tool_with_an_effect_outlives_the_call_and_its_result_is_in_the_log(
+    tmp_path: Path, runner: Runner
+):
+    path = tmp_path / "lines.yaml"
+    path.write_text('lines: [{number: "+15550100", business: B, greeting: Hi, tools: [book]}]\n')
+    settings = load_settings(profile="test", data_dir=tmp_path / "var", lines_file=path)
+    entered, may_go_on = asyncio.Event(), asyncio.Event()
+
+    @tool(effect="once")
+    async def book() -> str:
+        """Book."""
+        entered.set()
+        await may_go_on.wait()
+        return "booked"
+
+    async def hangs_up(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(context.tools.run("book", "{}", "t1"))
+            await entered.wait()
+            running.cancel()
+        return "caller_hung_up"
+
+    runner.talk = hangs_up
+    async with build(settings, runner=runner, registry=ToolRegistry([book])) as app:
+        call_id = await open_call(app, CALL)
+        assert await app.desk.serve(call_id, Leg(), Control()) == "caller_hung_up"
+        asyncio.get_running_loop().call_later(0.1, may_go_on.set)
+    async with build(settings, runner=runner, registry=ToolRegistry([book])) as app:
+        record = await app.calls.get_call(call_id)
+    assert record is not None
+    assert [(row.tool, row.status, row.pii_result) for row in record.tools] == [
+        ("book", "ok", '"booked"')
+    ]
 
 
 async def test_a_line_with_a_tool_that_is_not_there_is_answered_without_it(

@@ -82,9 +82,18 @@ def inside(folder: Path, environment: dict[str, str]) -> Run:
     return run
 
 
-def test_its_tools_are_there(inside: Run) -> None:
+def test_its_tools_are_there(inside: Run, folder: Path) -> None:
     assert "book_time" not in {tool.name for tool in ToolRegistry.discover()}
+    # Beside it, a plugin that fails: it is named, and nothing else suffers, the calls below included.
+    (packages,) = folder.glob("venv/lib/python*/site-packages")
+    broken = packages / "vita_plugin_broken-0.1.dist-info"
+    broken.mkdir()
+    (broken / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: vita-plugin-broken\nVersion: 0.1\n"
+    )
+    (broken / "entry_points.txt").write_text("[vita_agent.tools]\nbroken = no_such_module.tools\n")
     listed = inside("-c", VITA, "tools", "list")
+    assert "broken (no_such_module.tools) cannot be loaded: ModuleNotFoundError" in listed.out
     assert listed.code == 0, listed.err
     for name, effect in (("free_times", "none"), ("book_time", "once")):
         (row,) = [line for line in listed.out.splitlines() if f" {name} " in line]

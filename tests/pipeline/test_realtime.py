@@ -213,6 +213,17 @@ def test_tools_the_caller_has_left_behind_are_named_once_the_next_answer_is_no_n
     assert effects.index(ToolsOvertaken(frozenset({"c1"}))) == 0
 
 
+def test_a_typed_turn_leaves_tools_behind_and_words_of_ours_do_not() -> None:
+    talk = dialogue()
+    feed(talk, *heard("u"), created(), *tool("c1"), done())
+    (ask,) = talk.say("One moment.")
+    effects = feed(talk, created(ask["response"]["metadata"]), text("One moment."), done())
+    assert not [effect for effect in effects if isinstance(effect, ToolsOvertaken)]
+    _, ask = talk.typed("Never mind.")
+    effects = feed(talk, created(ask["response"]["metadata"]), text("Fine."))
+    assert effects[0] == ToolsOvertaken(frozenset({"c1"}))
+
+
 def test_a_broken_off_tool_is_told_and_not_talked_about_but_a_kept_one_is() -> None:
     talk = dialogue()
     feed(talk, *heard("u"), created(), *tool("c1"), *tool("c2"), done())
