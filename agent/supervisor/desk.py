@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from agent.session.embedded import EmbeddedValkey
 from agent.session.store import SessionStore
 from agent.settings import Settings
 from agent.store.engine import Database
-from agent.supervisor.access import Actor
 from agent.supervisor.accounts import Users
 from agent.supervisor.audit import AuditLog
 from agent.supervisor.calls import CallArchive
@@ -30,9 +28,6 @@ from agent.supervisor.stills import Stills
 
 SIGN_IN_ATTEMPTS = 20
 SIGN_IN_WINDOW_S = 600
-ADMIN_EMAIL = "admin@localhost"
-COMMAND = Actor("command", "vita", "vita", "admin")
-"""Who acts when a person at this machine uses the `vita` command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +46,6 @@ class SupervisorDesk:
     live: LiveCalls
     recordings: Recordings
     stills: Stills
-
-
-@dataclass(frozen=True, slots=True)
-class FirstAdmin:
-    """A first account, to be shown once."""
-
-    email: str
-    password: str
 
 
 @asynccontextmanager
@@ -107,12 +94,3 @@ async def open_supervisor_desk(settings: Settings) -> AsyncIterator[SupervisorDe
         database = Database(settings.sql_url())
         stack.push_async_callback(database.close)
         yield await stack.enter_async_context(supervisor_desk(database, store, settings.data_dir))
-
-
-async def first_admin(users: Users, email: str = ADMIN_EMAIL) -> FirstAdmin | None:
-    """Make an account with a random password where there is none at all; None when there is."""
-    if not await users.is_empty():
-        return None
-    password = secrets.token_urlsafe(12)
-    await users.create(COMMAND, email=email, name="Admin", role="admin", password=password)
-    return FirstAdmin(email, password)

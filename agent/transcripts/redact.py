@@ -16,8 +16,10 @@ DOT = "•"
 LONGEST_PLAIN_RUN = 5
 """Digits in a row that may stay: opening hours, prices, short order numbers."""
 
+# Bounded, so that a long word without an @ is not read again from each of its letters.
 _EMAIL = re.compile(
-    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b[\w.+-]+ at [\w-]+ dot (?:com|org|net|io|co\w*)\b"
+    r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
+    r"|\b[\w.+-]{1,64} at [\w-]{1,63} dot (?:com|org|net|io|co\w*)\b"
 )
 _DIGITS = re.compile(r"\+?\(?\d(?:[ \-./()\u00a0]{0,2}\d)*\)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{4}")

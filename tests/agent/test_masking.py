@@ -114,6 +114,8 @@ def test_folding_takes_case_accents_and_punctuation_away():
     assert fold("e\u0301tude STRASSE Straße") == "etude strasse strasse"
     assert fold("你好吗 hi") == "你好 好吗 吗 hi"
     assert fold("?! …") == ""
+    plain = "It's 44-17b, A.N. Other's (new) e_mail: 3.5% \t off!"
+    assert fold(plain) + " e" == fold(plain + " é")
 
 
 def test_hits_are_found_where_they_stand():

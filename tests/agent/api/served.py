@@ -19,12 +19,11 @@ from agent.bootstrap import Application, build
 from agent.demo import DEMO_LINES
 from agent.settings import load_settings
 from agent.supervisor.access import ROLES, Role
-from agent.supervisor.desk import COMMAND
 from connectors.app import build_app
 from connectors.server import AppServer
 from connectors.twilio.config import TwilioConfig
 from tests.agent.conftest import ManualClock
-from tests.agent.supervisor.book import CallBook
+from tests.agent.supervisor.book import COMMAND, CallBook
 from tests.agent.test_front_desk import Runner
 from tests.agent.test_outbound import NOON, RULES, Phones
 

@@ -17,9 +17,8 @@ from agent.calls.line import Line
 from agent.session.live import LiveFeed
 from agent.session.live_calls import LiveCallList
 from agent.session.session import CallSession, Sessions
-from agent.supervisor.desk import COMMAND
 from tests.agent.api.served import Served
-from tests.agent.supervisor.book import answered, said, used
+from tests.agent.supervisor.book import COMMAND, answered, said, used
 
 pytestmark = pytest.mark.integration
 

@@ -14,6 +14,7 @@ from tests.agent.conftest import ManualClock
 VIEWER = Actor("user", "u-viewer", "Vera Viewer", "viewer")
 SUPERVISOR = Actor("user", "u-super", "Sam Super", "supervisor", "10.0.0.7")
 OTHER = Actor("user", "u-other", "Olga Other", "supervisor")
+COMMAND = Actor("command", "root", "root", "admin")
 ADMIN = Actor("user", "u-admin", "Ada Admin", "admin")
 
 Step = tuple[float, str, Mapping[str, Any]]
