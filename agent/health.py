@@ -6,8 +6,11 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
+
+import httpx
 
 from agent import metrics
 from agent.calls.line_source import LineSource
@@ -55,31 +58,33 @@ class LoopWatch:
 
 
 class ModelWatch:
-    """Looks every two seconds whether something listens at the model server's address."""
+    """Asks the model server every two seconds whether it takes sessions.
+
+    A Realtime server of another make knows no `/readyz`: any answer but 503 counts as yes.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._host = parts.hostname or ""
-        self._port = parts.port or {"ws": 80, "wss": 443}.get(parts.scheme, 0)
+        scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, "http")
+        self._url = f"{scheme}://{parts.netloc}/readyz"
         self.up = False
 
     async def run(self) -> None:
         """Look, for ever."""
-        while True:
-            up = await self._reachable()
-            if up != self.up:
-                log.info("model_server", reachable=up)
-            self.up = up
-            await asyncio.sleep(_PROBE_EVERY_S)
+        async with httpx.AsyncClient(timeout=_PROBE_LIMIT_S, trust_env=False) as client:
+            while True:
+                up = await self._ready(client)
+                if up != self.up:
+                    log.info("model_server", ready=up)
+                self.up = up
+                await asyncio.sleep(_PROBE_EVERY_S)
 
-    async def _reachable(self) -> bool:
+    async def _ready(self, client: httpx.AsyncClient) -> bool:
         try:
-            async with asyncio.timeout(_PROBE_LIMIT_S):
-                _, writer = await asyncio.open_connection(self._host, self._port)
-        except (OSError, TimeoutError):
+            answer = await client.get(self._url)
+        except httpx.HTTPError:
             return False
-        writer.close()
-        return True
+        return answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)

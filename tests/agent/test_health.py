@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,15 @@ def measured() -> dict[tuple[str, ...], float]:
 async def test_readiness_names_what_is_missing_and_the_gauges_agree(
     redis_url: str, tmp_path: Path, until
 ):
-    async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    status = HTTPStatus.NOT_FOUND  # a server of another make
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        await writer.drain()
         writer.close()
 
-    model = await asyncio.start_server(accept, "127.0.0.1", 0)
+    model = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = model.sockets[0].getsockname()[1]
     settings = load_settings(
         profile="test",
@@ -67,6 +73,10 @@ async def test_readiness_names_what_is_missing_and_the_gauges_agree(
             2,
         ]
         app.desk.slots.forget("a" * 32)
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        await until(no_model)
+        status = HTTPStatus.OK
+        await until(ready)
         model.close()
         await until(no_model)
         app.health.draining = True
