@@ -43,3 +43,43 @@ def model(
     for figure in asyncio.run(measuring.bench(voice, recordings)):
         table.add_row(figure.name, f"{figure.wall:.1f}", f"{figure.cpu:.1f}", figure.unit)
     Console().print(table)
+
+
+@app.command("agent")
+def agent(
+    *,
+    calls: Annotated[
+        str, typer.Option(help="Numbers of calls at a time, parted by commas.")
+    ] = "1,8,16,30",
+    seconds: Annotated[float, typer.Option(min=5, help="Length of each stretch measured.")] = 20,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures into this PNG.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the figures into this JSON file.")] = None,
+) -> None:
+    """Cost of a talking phone call, beside a bare Pipecat echo, against a scripted model."""
+    from agent.bench.run import as_json, measure
+
+    levels = [int(number) for number in calls.split(",")]
+    console = Console()
+    with console.status("starting") as status:
+        found = asyncio.run(measure(levels, seconds, step=status.update))
+    table = Table(
+        "what", "calls", "cores per call", "frames missed", "overhead p50", "p95", "turns", "MiB"
+    )
+    for level in found:
+        table.add_row(
+            level.what,
+            str(level.calls),
+            f"{level.cpu_per_call:.4f}",
+            f"{level.missed_share:.3%}",
+            "-" if level.overhead_p50_ms is None else f"{level.overhead_p50_ms:.1f} ms",
+            "-" if level.overhead_p95_ms is None else f"{level.overhead_p95_ms:.1f} ms",
+            str(level.turns) if level.turns else "-",
+            f"{level.rss_mib:.0f}",
+        )
+    console.print(table)
+    if out is not None:
+        out.write_text(as_json(found))
+    if plot is not None:
+        from agent.bench.plot import draw
+
+        draw(found, plot)
