@@ -65,7 +65,7 @@ async def talk(websocket: WebSocket) -> None:
         idle_timeout_secs=None,
     )
 
-    @transport.event_handler("on_client_disconnected")
+    @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
     async def gone(*_: object) -> None:
         await worker.cancel()
 
