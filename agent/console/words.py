@@ -38,7 +38,10 @@ STATUSES = MappingProxyType(
         "started": ("Running", "warn"),
         "refused": ("Refused", "warn"),
         "failed": ("Failed", "bad"),
+        "crashed": ("Broke off", "bad"),
         "timed_out": ("Timed out", "bad"),
+        "repeated": ("Done before", "good"),
+        "unknown": ("Not known whether done", "warn"),
         "cancelled": ("Cancelled", ""),
     }
 )

@@ -163,7 +163,7 @@ def _tools(uses: Iterable[Any]) -> list[ToolUse]:
     found = []
     for tool, each in by_tool.items():
         times = [ms for _, ms in each if ms is not None]
-        failed = sum(status in ("failed", "timed_out") for status, _ in each)
+        failed = sum(status in ("failed", "crashed", "timed_out", "unknown") for status, _ in each)
         mean = round(sum(times) / len(times)) if times else None
         found.append(ToolUse(tool, len(each), failed, mean))
     return sorted(found, key=lambda use: (-use.calls, use.tool))

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
 
 from agent.calls.context import CallIntents
-from agent.testing.phone import Phone
 from agent.tools.testing import ToolCall, Trial
 from agent.tools.tool import Tool
+
+if TYPE_CHECKING:
+    from agent.testing.phone import Phone
 
 
 class ToolBench:
@@ -79,4 +81,6 @@ def tool_call(tmp_path: Path) -> Iterator[ToolBench]:
 @pytest.fixture
 def phone(tmp_path: Path) -> Phone:
     """Makes whole calls through the carrier twin, with a model that follows a script."""
+    from agent.testing.phone import Phone  # noqa: PLC0415 - seconds to import, for those who call
+
     return Phone(tmp_path / "phone")

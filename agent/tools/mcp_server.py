@@ -64,6 +64,7 @@ class McpServer:
         self._secrets = secrets
         self._connect = connect
         self._client: Client | None = None
+        self._listed: Mapping[str, Listed] = {}
         self._suspect = asyncio.Event()
 
     async def run(self) -> None:
@@ -135,6 +136,10 @@ class McpServer:
         return new_client(self.config, self._secrets)
 
     def _offer(self, listed: Mapping[str, Listed]) -> None:
+        """Put the allowed tools into the registry, when there is anything new."""
+        if listed == self._listed:
+            return
+        self._listed = listed
         for ours, theirs in self.config.names().items():
             if theirs not in listed:
                 log.warning("mcp_tool_not_there", server=self.config.name, tool=theirs)
