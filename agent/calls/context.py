@@ -108,6 +108,8 @@ class CallContext:
     intents: CallIntents
     recording_path: Path | None
     """Where the stereo recording goes; None when the line does not record."""
+    stills_path: Path | None = None
+    """Folder of the pictures the model was shown; None when the line does not keep them."""
     dialled: str = ""
     """Why the person dialled a moment ago did not take the caller, such as `busy`; else empty."""
     earlier: tuple[Entry, ...] = ()

@@ -358,10 +358,15 @@ class FrontDesk:
             tools=tools,
             intents=live.intents,
             recording_path=self._recording_path(session) if line.recording else None,
+            stills_path=self._stills_path(session) if line.keep_stills else None,
             dialled=session.call.dialled,
             earlier=earlier,
             memory=live.memory,
         )
+
+    def _stills_path(self, session: CallSession) -> Path:
+        day = self.clock.now().strftime("%Y/%m/%d")
+        return self.data_dir / "stills" / day / f"{session.call_id}-{session.call.attempt}"
 
     def _recording_path(self, session: CallSession) -> Path:
         day = self.clock.now().strftime("%Y/%m/%d")

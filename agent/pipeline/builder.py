@@ -20,6 +20,7 @@ from agent.pipeline.parts import CallParts
 from agent.pipeline.playback import Playback
 from agent.pipeline.realtime import RealtimeDialogue
 from agent.pipeline.recorder import Recorder
+from agent.pipeline.sight import Sight
 from agent.pipeline.timeline import CallTime
 from agent.pipeline.vita import VitaRealtimeLLMService
 
@@ -43,14 +44,22 @@ def build_pipeline(
     """Caller → keypad → model → paced output, in the leg's format from end to end."""
     line, audio = context.line, leg.audio
     time = CallTime(clock, audio)
+    observer = CallObserver(context.journal, time, Captions(leg, context.journal))
     parts = CallParts(
         audio=audio,
         time=time,
         playback=Playback(audio),
-        observer=CallObserver(context.journal, time, Captions(leg, context.journal)),
+        observer=observer,
+        sight=Sight(context, leg, time, observer),
         recorder=Recorder(context.recording_path, audio) if context.recording_path else None,
     )
-    settings = session_settings(line.instructions(), context.tools.specs(), line.voice, audio)
+    settings = session_settings(
+        line.instructions(),
+        context.tools.specs(),
+        line.voice,
+        audio,
+        create_response=not parts.sight.possible,
+    )
     ear = LegInput(leg, parts, silent_s)
     keypad = DTMFAggregator(prefix="Keys pressed: ", enable_direct_mode=True)
     model = VitaRealtimeLLMService(

@@ -30,6 +30,21 @@ class CallerStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """A turn of the caller is to be answered by `RealtimeDialogue.answer_turn`.
+
+    Attributes:
+        item_id: The turn's entry.
+        previous_item_id: The entry before it; empty for none.
+        end_ms: Where it ended in the call.
+    """
+
+    item_id: str
+    previous_item_id: str
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallerSaid:
     """The words of one turn of the caller."""
 
@@ -102,6 +117,7 @@ Effect = (
     Send
     | CallerStarted
     | CallerStopped
+    | TurnTaken
     | CallerSaid
     | ReplyText
     | ReplyAudio

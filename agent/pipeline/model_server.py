@@ -72,8 +72,13 @@ def session_settings(
     audio: AudioFormat,
     *,
     turn_detection: str = "semantic_vad",
+    create_response: bool = True,
 ) -> Event:
-    """The `session` object of a call: one format both ways, the server finds the turns."""
+    """The `session` object of a call: one format both ways, the server finds the turns.
+
+    Without `create_response` the agent asks for each answer, once it has told the server what it
+    has to know with the turn.
+    """
     coding = _coding(audio)
     return {
         "type": "realtime",
@@ -87,7 +92,7 @@ def session_settings(
                 "transcription": {"model": "whisper-1"},
                 "turn_detection": {
                     "type": turn_detection,
-                    "create_response": True,
+                    "create_response": create_response,
                     "interrupt_response": True,
                 },
             },

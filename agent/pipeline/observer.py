@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Literal
 
+from agent.api import Still
 from agent.calls.context import Journal
 from agent.calls.outbound_rules import number_hash
 from agent.errors import VitaError
@@ -169,6 +171,20 @@ class CallObserver:
                 "sha256": recording.sha256,
                 "bytes": recording.size,
                 "duration_ms": recording.duration_ms,
+            },
+        )
+
+    def still(self, still: Still, path: Path, sha256: str, at_ms: int) -> None:
+        """A picture that was shown to the model is kept."""
+        self._journal.record(
+            "still",
+            {
+                "path": str(path),
+                "sha256": sha256,
+                "bytes": len(still.jpeg),
+                "width": still.width,
+                "height": still.height,
+                "at_ms": at_ms,
             },
         )
 

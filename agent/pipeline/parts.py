@@ -10,6 +10,7 @@ from agent.audio import AudioFormat
 from agent.pipeline.observer import CallObserver
 from agent.pipeline.playback import Playback
 from agent.pipeline.recorder import Recorder
+from agent.pipeline.sight import Sight
 from agent.pipeline.timeline import CallTime
 
 
@@ -21,6 +22,7 @@ class CallParts:
     time: CallTime
     playback: Playback
     observer: CallObserver
+    sight: Sight
     recorder: Recorder | None
 
 

@@ -30,6 +30,7 @@ from agent.pipeline.effects import (
     Send,
     ToolsOvertaken,
     ToolWanted,
+    TurnTaken,
 )
 from agent.pipeline.history import Event, History, Item
 
@@ -102,6 +103,8 @@ class RealtimeDialogue:
         ]
         self.failures = 0
         self._session = session
+        self._server_answers = _server_answers(session)
+        self._picture: str | None = None
         self._open = False
         self._offset_ms = 0
         self._asks: deque[_Ask] = deque()
@@ -149,6 +152,7 @@ class RealtimeDialogue:
         """
         self._open = True
         self._offset_ms = offset_ms
+        self._picture = None
         update: Event = {"type": "session.update", "session": self._session}
         return [update, *self.history.replay(), *self._next()]
 
@@ -195,6 +199,34 @@ class RealtimeDialogue:
         """Have the model answer what the caller said last, after what is to be said before."""
         self._asks.append(_Ask())
         return self._next()
+
+    def answer_turn(self, turn: TurnTaken, picture: str) -> list[Event]:
+        """Have a turn answered that the server leaves to us, with what the caller shows.
+
+        Args:
+            turn: The turn; nothing happens when another one has come meanwhile.
+            picture: A data URI; empty for none.
+        """
+        if self._turn != turn.item_id:
+            return []
+        self._turn = None
+        self._asks = deque(ask for ask in self._asks if ask.say)
+        self._asks.appendleft(_Ask())
+        return [*self.show(picture, turn.previous_item_id or "root"), *self._next()]
+
+    def show(self, picture: str, previous_item_id: str | None = None) -> list[Event]:
+        """Show a picture to the model, in front of the words it belongs to; it forgets the last."""
+        if not (picture and self._open):
+            return []
+        old, self._picture = self._picture, _new_id()
+        content = [{"type": "input_image", "image_url": picture}]
+        item: Event = {"id": self._picture, "type": "message", "role": "user", "content": content}
+        create: Event = {"type": "conversation.item.create", "item": item}
+        if previous_item_id is not None:
+            create["previous_item_id"] = previous_item_id
+        # Older ones would only fill the model's memory: what was said about them stays.
+        forget: Event = {"type": "conversation.item.delete", "item_id": old}
+        return [create, forget] if old is not None else [create]
 
     def typed(self, text: str) -> list[Event]:
         """A turn of the caller that came as text, to be answered."""
@@ -280,9 +312,15 @@ class RealtimeDialogue:
         return [CallerStopped(at_ms)]
 
     def _committed(self, event: Event) -> list[Effect]:
-        self._turn = _str(event, "item_id")
-        self.history.item(self._turn, "caller")
-        return []
+        """The server answers the turn, unless we asked to do it, or it was a sound in passing."""
+        if event.get("vita_backchannel") is True:
+            return []
+        self._turn = item_id = _str(event, "item_id")
+        self.history.item(item_id, "caller")
+        if self._server_answers:
+            return []
+        end_ms = self._spans.get(item_id, (0, self._offset_ms))[1]
+        return [TurnTaken(item_id, _str(event, "previous_item_id"), end_ms)]
 
     def _transcribed(self, event: Event) -> list[Effect]:
         item_id, text = _str(event, "item_id"), _str(event, "transcript").strip()
@@ -400,6 +438,14 @@ class RealtimeDialogue:
         else:
             return [Problem(code or _str(error, "type"), message)]
         return [Problem(code, message), *(self._sends() if code != _BUSY else [])]
+
+
+def _server_answers(session: Event) -> bool:
+    """Whether the server answers every turn by itself, which is its habit."""
+    try:
+        return session["audio"]["input"]["turn_detection"]["create_response"] is not False
+    except (KeyError, TypeError):
+        return True
 
 
 def _new_id() -> str:

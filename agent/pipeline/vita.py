@@ -45,6 +45,7 @@ from agent.pipeline.effects import (
     Send,
     ToolsOvertaken,
     ToolWanted,
+    TurnTaken,
 )
 from agent.pipeline.history import Event
 from agent.pipeline.model_server import ModelServer
@@ -175,7 +176,8 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 await self.push_frame(frame, direction)
             case TranscriptionFrame(text=text):
                 self.caller.said()
-                events = self._dialogue.typed(text)
+                picture = await self._parts.sight.picture(self._parts.time.ms())
+                events = [*self._dialogue.show(picture), *self._dialogue.typed(text)]
                 self._remember()
                 await self._send_all(events)
             case InterruptionFrame():
@@ -393,6 +395,9 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 self.caller.said()
                 observer.caller_said(effect)
                 self._remember()
+            case TurnTaken(end_ms=end_ms):
+                picture = await self._parts.sight.picture(end_ms)
+                await self._send_all(self._dialogue.answer_turn(effect, picture))
             case ToolWanted():
                 self._remember()
                 self._start_tool(effect, tools)

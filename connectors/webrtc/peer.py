@@ -9,7 +9,8 @@ from typing import Any
 
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
-from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
+from av.frame import Frame
+from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection, SmallWebRTCTrack
 
 from agent.api import Caption, DigitPressed, LegEvent, MarkPlayed, Still, TextTyped
 from agent.audio import WIDEBAND, AudioFormat
@@ -38,6 +39,7 @@ MOST_EVENTS = 1000
 CLOSE_S = 1.5
 LONGEST_DELAY_S = 1.0
 WATCH_S = 0.5
+ASK_AGAIN_S = 1.0
 
 
 class WebRtcLeg:
@@ -153,26 +155,30 @@ class WebRtcLeg:
     async def _listen(self) -> None:
         """Sound from before somebody listens would be late, and all that follows with it."""
         await self._wanted.wait()
-        track = self._connection.audio_input_track()
-        while track is not None:
-            try:
-                frame = await track.recv()
-            except MediaStreamError:
-                return
+        async for frame in self._frames(self._connection.audio_input_track()):
             if isinstance(frame, AudioFrame):
                 self._heard_at = time.monotonic()
                 for media in self._microphone.frames(frame):
                     self._put(media)
 
     async def _look(self) -> None:
-        track = self._connection.video_input_track()
-        while track is not None:
-            try:
-                frame = await track.recv()
-            except MediaStreamError:
-                return
+        async for frame in self._frames(self._connection.video_input_track()):
             if isinstance(frame, VideoFrame):
                 self._camera.see(frame, time.monotonic())
+
+    @staticmethod
+    async def _frames(track: SmallWebRTCTrack | None) -> AsyncIterator[Frame]:
+        """What a track receives. Asked again every second: a track that waits longer is put to sleep."""
+        while track is not None:
+            try:
+                async with asyncio.timeout(ASK_AGAIN_S):
+                    frame = await track.recv()
+            except TimeoutError:
+                continue
+            except MediaStreamError:
+                return
+            if frame is not None:
+                yield frame
 
     async def _watch(self) -> None:
         """Returns when the leg is over; ends it when the page has fallen silent."""

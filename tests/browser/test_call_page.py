@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -10,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
-import soundfile
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from agent.cli.agent_server import AgentServer
 from tests.browser.agent import agent, agent_process, model_server
+from tests.browser.calling import WITHIN_MS, begin, free, microphone_file, said, state
 from tests.browser.chromium import PHONE, call_devices, chromium, process_id, window
 from tests.browser.conftest import Opener, Shot
 from tests.serving.scripted_model import DONE, QUERY, ScriptedModel, spoken
@@ -25,7 +23,6 @@ from vita_model.engine.voice import Call, Heard, ReplyEvent, Request, Samples
 pytestmark = pytest.mark.end_to_end
 
 QUESTION = Path(__file__).parents[1] / "serving" / "question.flac"
-WITHIN_MS = 25_000
 TOOLS = {"tools": ["transfer_to_human", "end_call"], "transfer_target": "+15550199"}
 
 
@@ -51,19 +48,12 @@ class Receptionist(ScriptedModel):
 
 @pytest.fixture
 def microphone(tmp_path: Path) -> Path:
-    """Silence, a question after seven seconds, silence again."""
-    words, rate = soundfile.read(QUESTION, dtype="float32")
-    path = tmp_path / "microphone.wav"
-    sound = np.concatenate([np.zeros(7 * rate), words, np.zeros(60 * rate)])
-    soundfile.write(path, sound, rate, subtype="PCM_16")
-    return path
+    return microphone_file(tmp_path / "microphone.wav", 7, QUESTION, 60)
 
 
 @pytest.fixture
 def silence(tmp_path: Path) -> Path:
-    path = tmp_path / "silence.wav"
-    soundfile.write(path, np.zeros(2 * 48_000), 48_000, subtype="PCM_16")
-    return path
+    return microphone_file(tmp_path / "silence.wav", 2)
 
 
 @pytest.fixture
@@ -71,28 +61,6 @@ async def server(tmp_path: Path) -> AsyncIterator[AgentServer]:
     model = Receptionist()
     async with model_server(model) as url, agent(tmp_path / "agent", url, TOOLS) as running:
         yield running
-
-
-async def begin(page: Page, url: str) -> None:
-    await page.goto(f"{url}/call/brightside")
-    await page.get_by_role("button", name="Call").click()
-    await state(page, "live")
-
-
-async def state(page: Page, wanted: str) -> None:
-    await expect(page.locator(f"main[data-state={wanted}]")).to_be_visible(timeout=WITHIN_MS)
-
-
-async def said(page: Page, speaker: str, words: str) -> None:
-    line = page.locator(f"#captions .{speaker}[data-final=true]", has_text=words)
-    await expect(line.first).to_be_visible(timeout=WITHIN_MS)
-
-
-async def free(server: AgentServer) -> None:
-    """Wait until no call holds a place, as long as a dead page may hold one."""
-    async with asyncio.timeout(15):
-        while server.application.desk.slots.in_use:  # noqa: ASYNC110 - a slot has no event
-            await asyncio.sleep(0.1)
 
 
 async def test_a_spoken_question_is_answered_and_both_are_captioned(

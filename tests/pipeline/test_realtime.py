@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from agent.pipeline.effects import (
     Send,
     ToolsOvertaken,
     ToolWanted,
+    TurnTaken,
 )
 from agent.pipeline.history import Event
 from agent.pipeline.model_server import session_settings
@@ -34,6 +36,26 @@ def dialogue(*, opened: bool = True) -> RealtimeDialogue:
     if opened:
         talk.open(0)
     return talk
+
+
+def with_camera() -> RealtimeDialogue:
+    settings = session_settings("Be brief.", [], "default", TELEPHONE, create_response=False)
+    talk = RealtimeDialogue(settings)
+    talk.open(0)
+    return talk
+
+
+def spoken_turn(item: str, previous: str | None, **extra: bool) -> list[Event]:
+    return [
+        {"type": "input_audio_buffer.speech_started", "item_id": item, "audio_start_ms": 500},
+        {"type": "input_audio_buffer.speech_stopped", "item_id": item, "audio_end_ms": 1500},
+        {
+            "type": "input_audio_buffer.committed",
+            "item_id": item,
+            "previous_item_id": previous,
+            **extra,
+        },
+    ]
 
 
 def created(metadata: dict[str, str] | None = None) -> Event:
@@ -375,3 +397,65 @@ def test_a_refused_request_is_a_failed_response() -> None:
 def test_no_event_can_break_the_dialogue(event: Event) -> None:
     effects = dialogue().receive(event)
     assert all(isinstance(effect, Problem | CallerStarted) for effect in effects)
+
+
+PICTURE = "data:image/jpeg;base64,AAAA"
+
+
+def test_with_a_camera_the_agent_asks_for_the_answer_once_the_picture_is_told() -> None:
+    talk = with_camera()
+    *_, turn = [e for event in spoken_turn("t1", None) for e in talk.receive(event)]
+    assert turn == TurnTaken("t1", "", 1500)
+    assert talk.waiting
+    create, ask = talk.answer_turn(turn, PICTURE)
+    assert create["previous_item_id"] == "root"
+    assert create["item"]["role"] == "user"
+    assert create["item"]["content"] == [{"type": "input_image", "image_url": PICTURE}]
+    assert ask["type"] == "response.create"
+    assert talk.answer_turn(turn, PICTURE) == []
+    talk.receive(created(ask["response"]["metadata"]))
+    talk.receive(done())
+    assert talk.idle
+    # the next picture takes the place of the last, right before the words it goes with
+    *_, turn = [e for event in spoken_turn("t2", "a") for e in talk.receive(event)]
+    assert isinstance(turn, TurnTaken)
+    newer, forget, ask = talk.answer_turn(turn, PICTURE)
+    assert newer["previous_item_id"] == "a"
+    assert forget == {"type": "conversation.item.delete", "item_id": create["item"]["id"]}
+    assert ask["type"] == "response.create"
+
+
+def test_a_turn_without_a_picture_is_answered_all_the_same() -> None:
+    talk = with_camera()
+    *_, turn = [e for event in spoken_turn("t1", "a") for e in talk.receive(event)]
+    assert isinstance(turn, TurnTaken)
+    (ask,) = talk.answer_turn(turn, "")
+    assert ask["type"] == "response.create"
+
+
+def test_a_turn_that_was_not_asked_for_yet_is_owed_by_the_next_session() -> None:
+    talk = with_camera()
+    for event in spoken_turn("t1", "a"):
+        talk.receive(event)
+    transcript = {"item_id": "t1", "transcript": "what colour is this"}
+    talk.receive({"type": "conversation.item.input_audio_transcription.completed", **transcript})
+    talk.lost()
+    kinds = [event["type"] for event in talk.open(0)]
+    assert kinds == ["session.update", "conversation.item.create", "response.create"]
+
+
+@pytest.mark.parametrize("make", [dialogue, with_camera])
+def test_a_sound_in_passing_asks_for_no_answer(make: Callable[[], RealtimeDialogue]) -> None:
+    talk = make()
+    effects = [
+        e for event in spoken_turn("t1", "a", vita_backchannel=True) for e in talk.receive(event)
+    ]
+    assert effects == [CallerStarted(500), CallerStopped(1500)]
+    assert talk.idle
+
+
+def test_a_typed_turn_shows_its_picture_first() -> None:
+    talk = with_camera()
+    (create,) = talk.show(PICTURE)
+    assert "previous_item_id" not in create
+    assert talk.show("") == []

@@ -225,6 +225,7 @@ def test_a_short_sound_does_not_disturb_the_answer() -> None:
     talk.speech(200)
     talk.silence(700)
     talk.hear("mm-hm")
+    assert talk.last("input_audio_buffer.committed")["vita_backchannel"] is True
     assert talk.all(CancelReply) == []
     talk.reply([DONE])
     assert talk.last("response.done")["response"]["status"] == "completed"

@@ -296,8 +296,15 @@ class Dialogue:
     ) -> list[Effect]:
         item = Message(utterance.item_id, "user", [SpeechPart()], in_model=in_model)
         previous = self._conversation.append(item)
+        # A client that asks for answers itself must not ask for one to a sound in passing.
+        passing = {} if in_model else {"vita_backchannel": True}
         effects: list[Effect] = [
-            self._send("input_audio_buffer.committed", item_id=item.id, previous_item_id=previous),
+            self._send(
+                "input_audio_buffer.committed",
+                item_id=item.id,
+                previous_item_id=previous,
+                **passing,
+            ),
             *self._added(item.public(), previous),
             *self._hearings.commit(utterance, item, samples),
         ]
