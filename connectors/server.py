@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from agent.errors import PortInUseError
+from agent.prompt_http import PromptHTTP
 from agent.tasks import TaskOwner
-from connectors.prompt_http import PromptHTTP
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 3

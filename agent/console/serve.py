@@ -16,6 +16,7 @@ from agent.console.about import About
 from agent.console.app import build_console
 from agent.console.line_list import LineList
 from agent.console.parts import Parts
+from agent.prompt_http import PromptHTTP
 from agent.session.embedded import EmbeddedValkey
 from agent.session.store import SessionStore
 from agent.settings import Settings
@@ -77,6 +78,7 @@ async def serve(settings: Settings, bound: socket.socket, ready: Callable[[], No
     async with console_parts(settings) as parts:
         config = uvicorn.Config(
             build_console(parts),
+            http=PromptHTTP,
             log_config=None,
             access_log=False,
             forwarded_allow_ips=settings.trusted_proxies,

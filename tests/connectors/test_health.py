@@ -12,8 +12,8 @@ import websockets
 from fastapi import FastAPI, Request, WebSocket
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.prompt_http import PromptHTTP
 from connectors.app import build_app
-from connectors.prompt_http import PromptHTTP
 from connectors.server import AppServer
 from connectors.twilio.config import VOICE_PATH, TwilioConfig
 from tests.connectors.desk import EchoDesk
