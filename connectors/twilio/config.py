@@ -14,6 +14,9 @@ STATUS_PATH = "/twilio/status"
 AMD_PATH = "/twilio/amd"
 MEDIA_PATH = "/twilio/media"
 
+TRIES = "#ct=1000&rt=4000&rc=2&rp=ct,rt,5xx"
+"""Twilio asks a worker that does not answer twice more, which a load balancer gives to others."""
+
 
 @dataclass(frozen=True, slots=True)
 class TwilioConfig:
@@ -27,7 +30,7 @@ class TwilioConfig:
         older_auth_tokens: Further tokens accepted in signatures while one is being rotated.
         shared_keys: Secrets of SharedKey signatures, by key id.
         api_base_url: Another host for the REST interface (a carrier twin); None is Twilio's own.
-        webhook_timeout_s: Longest wait for the desk in a webhook; Twilio gives up after 15 s.
+        webhook_timeout_s: Longest wait for the desk in a webhook; Twilio tries again after 4 s.
         start_timeout_s: Longest wait for the first two messages of a media stream.
         media_timeout_s: A stream silent for so long is dead: Twilio sends 50 frames a second.
         send_timeout_s: Longest wait for the far side to take a message.
@@ -43,7 +46,7 @@ class TwilioConfig:
     older_auth_tokens: tuple[str, ...] = field(default=(), repr=False)
     shared_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     api_base_url: str | None = None
-    webhook_timeout_s: float = 5.0
+    webhook_timeout_s: float = 3.0
     start_timeout_s: float = 5.0
     media_timeout_s: float = 2.5
     send_timeout_s: float = 5.0
@@ -57,13 +60,13 @@ class TwilioConfig:
             _require_origin("Twilio API base URL", self.api_base_url)
 
     def url(self, path: str) -> str:
-        """Public address of one of our paths."""
-        return self.public_url.rstrip("/") + path
+        """Public address of one of our paths, and how often Twilio is to try it."""
+        return self.public_url.rstrip("/") + path + TRIES
 
     @property
     def media_url(self) -> str:
         """Public address of the media socket: `wss`, or `ws` when the public URL is plain http."""
-        return "ws" + self.url(MEDIA_PATH).removeprefix("http")
+        return "ws" + self.public_url.rstrip("/").removeprefix("http") + MEDIA_PATH
 
 
 def _require_origin(what: str, url: str) -> None:

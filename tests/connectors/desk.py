@@ -138,14 +138,21 @@ async def agent_and_twin(
     desk: EchoDesk | None = None,
     account: TwinAccount | None = None,
     config: Callable[[TwilioConfig], TwilioConfig] = lambda config: config,
+    retries: str = "",
     **twin_settings: object,
 ) -> AsyncIterator[Agent]:
-    """A whole service on loopback: real server, real twin, real sockets."""
+    """A whole service on loopback: real server, real twin, real sockets.
+
+    `retries` is how the carrier retries the voice webhook, as a fragment of its address.
+    """
     desk = desk or EchoDesk()
     account = account or TwinAccount.fresh()
     bound = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    settings = {"voice_url": url + VOICE_PATH, "status_url": url + STATUS_PATH} | twin_settings
+    settings = {
+        "voice_url": url + VOICE_PATH + retries,
+        "status_url": url + STATUS_PATH,
+    } | twin_settings
     async with Twin(account=account, **settings) as twin:  # type: ignore[arg-type]
         twilio = config(
             TwilioConfig(

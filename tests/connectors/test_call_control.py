@@ -54,7 +54,7 @@ async def test_a_transfer_dials_and_comes_back_to_the_resume_url() -> None:
         await rest.close()
     (form,) = seen
     assert HUMAN in form["Twiml"]
-    assert 'action="https://voice.example.com/twilio/after"' in form["Twiml"]
+    assert 'action="https://voice.example.com/twilio/after#' in form["Twiml"]
     assert len(form["Twiml"]) < 4000
 
 

@@ -24,7 +24,7 @@ from agent.errors import (
 )
 from connectors.app import build_app
 from connectors.server import AppServer, listen
-from connectors.twilio.config import TwilioConfig
+from connectors.twilio.config import TRIES, TwilioConfig
 from connectors.twilio.twin import TwinAccount
 from connectors.twilio.twin.signer import signature_headers
 from tests.connectors.desk import HUMAN, LINE, EchoDesk
@@ -77,7 +77,7 @@ async def test_a_call_is_connected_by_stream_and_falls_through_to_the_resume_url
     async with door(EchoDesk()) as at:
         connect, redirect = verbs(await at.post("/twilio/voice"))
         assert connect.tag == "Connect"
-        assert connect.attrib["action"] == redirect.text == f"{at.url}/twilio/after"
+        assert connect.attrib["action"] == redirect.text == f"{at.url}/twilio/after{TRIES}"
         (stream,) = connect
         assert stream.attrib["url"] == f"ws{at.url.removeprefix('http')}/twilio/media"
         (parameter,) = stream
@@ -226,7 +226,7 @@ async def test_dialling_a_human_comes_back_to_the_resume_url() -> None:
         say, dial = verbs(await at.post("/twilio/after", CallStatus="in-progress"))
         assert say.tag == "Say", "no silence before it rings"
         assert (dial.tag, dial.text) == ("Dial", HUMAN)
-        assert dial.attrib["action"] == f"{at.url}/twilio/after"
+        assert dial.attrib["action"] == f"{at.url}/twilio/after{TRIES}"
 
 
 async def test_after_a_human_the_call_is_over() -> None:

@@ -43,6 +43,7 @@ class TwinCall:
         status_events: Which of initiated, ringing, answered, completed it is told about.
         status: Twilio's call status.
         answered_by: Twilio's verdict on who answered; empty when nobody asked for one.
+        queue_s: How long it had to wait for its turn to be placed.
         timeline: Everything that happened.
     """
 
@@ -55,6 +56,7 @@ class TwinCall:
     sid: str = field(default_factory=lambda: new_sid("CA"))
     status: Status = "queued"
     answered_by: str = ""
+    queue_s: float = 0.0
     timeline: Timeline = field(default_factory=Timeline)
     recorder: Recorder = field(default_factory=Recorder)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))

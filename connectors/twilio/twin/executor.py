@@ -176,6 +176,7 @@ class Executor:
             account=self._world.account,
             timeline=self._call.timeline,
             tls=self._world.tls,
+            faults=self._world.faults.frames,
         )
         end = await stream.run(self._line)
         if end == "lost" and self._world.on_stream_loss == "hang_up":

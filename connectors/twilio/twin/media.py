@@ -21,6 +21,7 @@ from websockets.exceptions import (
 
 from connectors.twilio.twin.account import TwinAccount, new_sid
 from connectors.twilio.twin.audio import FRAME_MS
+from connectors.twilio.twin.faults import FrameFaults, bad_message
 from connectors.twilio.twin.line import Line
 from connectors.twilio.twin.playout import Playout
 from connectors.twilio.twin.signer import signature_headers
@@ -55,6 +56,7 @@ class MediaStream:
         account: TwinAccount,
         timeline: Timeline,
         tls: ssl.SSLContext | None = None,
+        faults: FrameFaults | None = None,
         connect_limit_s: float = CONNECT_LIMIT_S,
     ) -> None:
         self.sid = new_sid("MZ")
@@ -65,8 +67,10 @@ class MediaStream:
         self._timeline = timeline
         self._tls = tls
         self._connect_limit_s = connect_limit_s
+        self._faults = faults or FrameFaults()
+        self._held: list[str] = []
         self._playout = Playout()
-        self._outbox: asyncio.Queue[str] = asyncio.Queue(QUEUED_MESSAGES)
+        self._outbox: asyncio.Queue[str | bytes] = asyncio.Queue(QUEUED_MESSAGES)
         self._sequence = 0
         self._ticks = 0
         self._chunk = 0
@@ -156,6 +160,11 @@ class MediaStream:
 
     def hear(self, frame: bytes) -> None:
         """Send the caller's next 20 ms."""
+        if self._faults.half_open or self._faults.is_lost():
+            self.miss()
+            return
+        while self._faults.bad:
+            self._queue(bad_message(self._faults.bad.popleft(), self.sid))
         self._chunk += 1
         media = {
             "track": "inbound",
@@ -164,7 +173,15 @@ class MediaStream:
             "payload": base64.b64encode(frame).decode("ascii"),
         }
         self._ticks += 1
-        self._queue_in_stream("media", media)
+        self._held.append(self._in_stream("media", media))
+        if len(self._held) > self._faults.jitter:
+            self._release()
+
+    def _release(self) -> None:
+        """Send what jitter has held back; nothing overtakes it."""
+        for message in self._held:
+            self._queue(message)
+        self._held.clear()
 
     def miss(self) -> None:
         """20 ms of the caller got lost: presentation time goes on without them."""
@@ -241,9 +258,12 @@ class MediaStream:
         )
 
     def _queue_in_stream(self, event: str, body: Mapping[str, Any]) -> None:
+        self._release()
+        if self._faults.half_open:
+            return
         self._queue(self._in_stream(event, body))
 
-    def _queue(self, message: str) -> None:
+    def _queue(self, message: str | bytes) -> None:
         try:
             self._outbox.put_nowait(message)
         except asyncio.QueueFull:

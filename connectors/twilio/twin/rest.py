@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse
 
 from connectors.twilio.twin.account import TwinAccount
 from connectors.twilio.twin.call import TwinCall
+from connectors.twilio.twin.faults import Faults
 from connectors.twilio.twin.run import CallRun
 from connectors.twilio.twin.twiml import Element, TwimlError, parse
 from connectors.twilio.twin.world import Fetch, Inline, Instruction, Order
@@ -60,6 +61,11 @@ class RestError(Exception):
 class Exchange(Protocol):
     """Where calls live."""
 
+    @property
+    def calls(self) -> list[TwinCall]:
+        """All calls, oldest first."""
+        ...
+
     def find(self, sid: str) -> CallRun | None:
         """The call with this SID."""
         ...
@@ -75,13 +81,21 @@ class Exchange(Protocol):
         ...
 
 
-def rest_router(account: TwinAccount, exchange: Exchange) -> APIRouter:
+class QueueFullError(RestError):
+    """Too many calls wait to be placed."""
+
+    def __init__(self) -> None:
+        super().__init__(429, 20429, "Too Many Requests")
+
+
+def rest_router(account: TwinAccount, exchange: Exchange, faults: Faults) -> APIRouter:
     """Routes to create, fetch and update calls."""
     router = APIRouter(prefix="/2010-04-01/Accounts/{account_sid}", include_in_schema=False)
 
     async def answer(request: Request, act: Callable[[FormData], TwinCall], status: int) -> Any:
         try:
             _authenticate(request, account)
+            _fail_on_purpose(faults)
             async with request.form() as form:
                 call = act(form)
         except RestError as error:
@@ -91,6 +105,14 @@ def rest_router(account: TwinAccount, exchange: Exchange) -> APIRouter:
     @router.post("/Calls.json")
     async def create(request: Request) -> Any:
         return await answer(request, lambda form: _create(exchange, form), 201)
+
+    @router.get("/Calls.json")
+    async def listing(request: Request) -> Any:
+        try:
+            _authenticate(request, account)
+            return JSONResponse(_page(exchange.calls, request, account.sid))
+        except RestError as error:
+            return error.response()
 
     @router.get("/Calls/{sid}.json")
     async def fetch(request: Request, sid: str) -> Any:
@@ -113,6 +135,12 @@ def _authenticate(request: Request, account: TwinAccount) -> None:
         raise RestError(401, 20003, "Authenticate")
     if request.path_params["account_sid"] != account.sid:
         raise RestError(404, 20404, f"The requested resource {request.url.path} was not found")
+
+
+def _fail_on_purpose(faults: Faults) -> None:
+    if faults.rest:
+        status = faults.rest.popleft()
+        raise RestError(status, 20429 if status == 429 else 20500, "on purpose")
 
 
 def _found(exchange: Exchange, sid: str) -> CallRun:
@@ -242,11 +270,43 @@ def resource(call: TwinCall, account_sid: str) -> dict[str, Any]:
         "forwarded_from": None,
         "group_sid": None,
         "caller_name": None,
-        "queue_time": "0",
+        "queue_time": str(round(call.queue_s * 1000)),
         "trunk_sid": None,
         "uri": f"{uri}.json",
         "subresource_uris": {name: f"{uri}/{_camel(name)}.json" for name in _SUBRESOURCES},
     }
+
+
+def _page(calls: list[TwinCall], request: Request, account_sid: str) -> dict[str, Any]:
+    """One page of the calls, newest first; `Status`, `To` and `From` narrow them down."""
+    asked = request.query_params
+    wanted = [
+        call
+        for call in reversed(calls)
+        if asked.get("Status", call.status) == call.status
+        and asked.get("To", call.to) == call.to
+        and asked.get("From", call.from_) == call.from_
+    ]
+    size = min(max(_number(asked.get("PageSize"), 50), 1), 1000)
+    page = max(_number(asked.get("Page"), 0), 0)
+    shown = wanted[page * size : (page + 1) * size]
+    uri = f"/2010-04-01/Accounts/{account_sid}/Calls.json"
+    more = len(wanted) > (page + 1) * size
+    return {
+        "calls": [resource(call, account_sid) for call in shown],
+        "page": page,
+        "page_size": size,
+        "start": page * size,
+        "end": page * size + max(len(shown) - 1, 0),
+        "uri": f"{uri}?PageSize={size}&Page={page}",
+        "first_page_uri": f"{uri}?PageSize={size}&Page=0",
+        "previous_page_uri": f"{uri}?PageSize={size}&Page={page - 1}" if page else None,
+        "next_page_uri": f"{uri}?PageSize={size}&Page={page + 1}" if more else None,
+    }
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isdigit() else default
 
 
 def _date(moment: datetime | None) -> str | None:

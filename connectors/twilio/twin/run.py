@@ -100,6 +100,7 @@ class CallRun:
                 return "busy" if reason == "busy" else "failed"
             self._become("in-progress")
         else:
+            await asyncio.sleep(self.call.queue_s)
             self._become("initiated")
             self._become("ringing")
             callee, order = self._dialled.callee, self._dialled.order
@@ -188,14 +189,25 @@ class CallRun:
         try:
             if isinstance(instruction, Inline):
                 return parse(instruction.twiml.encode(), "text/xml")
-            fields = self.call.fields(self._world.account.sid) | instruction.fields
+            return await self._fetch(instruction, {})
+        except (TwimlError, WebhookError) as error:
+            self.call.timeline.add("error", code=error.code, reason=str(error))
+            return None
+
+    async def _fetch(self, instruction: Fetch, error: dict[str, str]) -> Document:
+        """The document at an address, or at its fallback."""
+        fields = self.call.fields(self._world.account.sid) | instruction.fields | error
+        try:
             reply = await self._world.dialer.send(
                 instruction.method, instruction.url, fields, self.call.timeline
             )
             return parse(reply.body, reply.content_type)
-        except (TwimlError, WebhookError) as error:
-            self.call.timeline.add("error", code=error.code, reason=str(error))
-            return None
+        except (TwimlError, WebhookError) as failed:
+            if not instruction.fallback_url:
+                raise
+            self.call.timeline.add("warning", code=failed.code, reason=str(failed))
+            about = {"ErrorCode": str(failed.code), "ErrorUrl": instruction.url}
+            return await self._fetch(Fetch(instruction.fallback_url), about)
 
     def _become(self, status: Status) -> None:
         """Enter a state and report it to whoever asked for that."""
@@ -215,8 +227,20 @@ class CallRun:
         self._reports.put_nowait(fields)
 
     async def _report(self) -> None:
-        """Send status reports one after the other."""
+        """Send status reports one after the other, unless told to do it wrong."""
+        kept: list[dict[str, str]] = []
+        faults = self._world.faults
         while (fields := await self._reports.get()) is not None:
+            if faults.status_order == "reversed":
+                kept.insert(0, fields)
+            else:
+                await self._send_report(fields)
+        for fields in kept:
+            await self._send_report(fields)
+
+    async def _send_report(self, fields: dict[str, str]) -> None:
+        await asyncio.sleep(self._world.faults.status_delay_s)
+        for _ in range(self._world.faults.status_copies):
             try:
                 await self._world.dialer.send(
                     "POST", self.call.status_url, fields, self.call.timeline

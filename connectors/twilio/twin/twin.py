@@ -17,7 +17,8 @@ from connectors.twilio.twin.account import TwinAccount
 from connectors.twilio.twin.call import TwinCall
 from connectors.twilio.twin.caller import Script, ScriptedCaller, WaitForAgent
 from connectors.twilio.twin.control import control_router
-from connectors.twilio.twin.rest import rest_router
+from connectors.twilio.twin.faults import Faults
+from connectors.twilio.twin.rest import QueueFullError, rest_router
 from connectors.twilio.twin.run import CallRun, Dialled
 from connectors.twilio.twin.webhooks import Dialer
 from connectors.twilio.twin.world import Callee, Fetch, Instruction, Order, World
@@ -33,12 +34,16 @@ class Twin:
     Args:
         voice_url: The agent's voice webhook, asked about calls to any number.
         status_url: The agent's status webhook; empty for none.
+        fallback_url: Asked when the voice webhook gives no usable answer; empty for nobody.
+        status_events: Which of initiated, ringing, answered, completed the status webhook is told.
         account: Credentials; the same ones go into the agent's settings.
         host: Address of the REST and control interfaces.
         port: Their port; 0 takes a free one.
         tls: Trusted certificates when the agent is served with its own CA.
         on_stream_loss: What a call does when its media stream breaks without a close.
         voice: What `<Say>` sounds like: the twin has no voice.
+        calls_per_second: Outbound calls placed a second; any number when None. Twilio's accounts
+            begin with one.
 
     Raises:
         PortInUseError: On entry, when the address is taken.
@@ -49,6 +54,9 @@ class Twin:
         voice_url: str,
         *,
         status_url: str = "",
+        fallback_url: str = "",
+        status_events: frozenset[str] = frozenset({"completed"}),
+        calls_per_second: float | None = None,
         account: TwinAccount | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -57,11 +65,18 @@ class Twin:
         voice: Literal["tone", "silence"] = "tone",
     ) -> None:
         self.account = account or TwinAccount()
+        self.faults = Faults()
+        """What goes wrong on purpose: switches to turn at any time."""
+        self._status_events = status_events
+        self._queued_until = 0.0
         self._world = World(
             account=self.account,
-            dialer=Dialer(self.account, tls),
+            dialer=Dialer(self.account, tls, self.faults),
             voice_url=voice_url,
             status_url=status_url,
+            fallback_url=fallback_url,
+            faults=self.faults,
+            calls_per_second=calls_per_second,
             tls=tls,
             on_stream_loss=on_stream_loss,
             voice=voice,
@@ -91,8 +106,10 @@ class Twin:
             direction="inbound",
             caller=ScriptedCaller(script),
             status_url=self._world.status_url,
+            status_events=self._status_events,
         )
-        self._start(CallRun(call, self._world, Fetch(self._world.voice_url)))
+        first = Fetch(self._world.voice_url, fallback_url=self._world.fallback_url)
+        self._start(CallRun(call, self._world, first))
         return call
 
     def set_callee(self, number: str, callee: Callee) -> None:
@@ -110,7 +127,11 @@ class Twin:
         instruction: Instruction,
         order: Order,
     ) -> TwinCall:
-        """Place an outbound call, for REST."""
+        """Place an outbound call, for REST.
+
+        Raises:
+            QueueFullError: Too many are waiting already.
+        """
         callee = self._world.callees.get(to, Callee())
         call = TwinCall(
             to=to,
@@ -120,8 +141,21 @@ class Twin:
             status_url=order.status_url,
             status_events=order.status_events,
         )
+        call.queue_s = self._queue()
         self._start(CallRun(call, self._world, instruction, Dialled(callee, order)))
         return call
+
+    def _queue(self) -> float:
+        """Seconds the next outbound call has to wait for its turn."""
+        rate = self._world.calls_per_second
+        if rate is None:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        wait = max(self._queued_until - now, 0.0)
+        if wait * rate > self._world.longest_queue:
+            raise QueueFullError
+        self._queued_until = now + wait + 1 / rate
+        return wait
 
     async def reset(self) -> None:
         """End all calls and forget them and the callees."""
@@ -151,7 +185,7 @@ class Twin:
 
     def _app(self) -> FastAPI:
         app = FastAPI(title="Carrier twin", docs_url="/_emu/docs", openapi_url="/_emu/openapi.json")
-        app.include_router(rest_router(self.account, self))
+        app.include_router(rest_router(self.account, self, self.faults))
         app.include_router(control_router(self))
         return app
 

@@ -9,6 +9,7 @@ from typing import Literal
 from connectors.twilio.twin.account import TwinAccount
 from connectors.twilio.twin.audio import tone
 from connectors.twilio.twin.caller import Pause, Script, Speak, WaitForEnd
+from connectors.twilio.twin.faults import Faults
 from connectors.twilio.twin.webhooks import Dialer, Method
 
 AnsweredBy = Literal[
@@ -55,6 +56,10 @@ class World:
         dialer: Sends webhooks.
         voice_url: Asked what to do with calls to any number.
         status_url: Told when such a call is over; empty for nobody.
+        fallback_url: Asked when `voice_url` gives no usable answer; empty for nobody.
+        faults: What goes wrong on purpose.
+        calls_per_second: Outbound calls placed a second, further ones wait; None for any number.
+        longest_queue: So many may wait; further ones are refused.
         callees: Behaviour of numbers that are dialled.
         tls: Trusted certificates of the agent; None for the system's.
         on_stream_loss: What a call does when its stream breaks without a close.
@@ -65,6 +70,10 @@ class World:
     dialer: Dialer
     voice_url: str
     status_url: str = ""
+    fallback_url: str = ""
+    faults: Faults = field(default_factory=Faults)
+    calls_per_second: float | None = None
+    longest_queue: int = 100
     callees: dict[str, Callee] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
     on_stream_loss: Literal["continue", "hang_up"] = "continue"
@@ -78,6 +87,7 @@ class Fetch:
     url: str
     method: Method = "POST"
     fields: dict[str, str] = field(default_factory=dict)
+    fallback_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
