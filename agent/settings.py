@@ -122,6 +122,12 @@ class Settings(BaseSettings):
         return f"sqlite:///{(self.data_dir / 'calls.db').resolve()}"
 
 
+def environment_for(**given: str | Path) -> dict[str, str]:
+    """What a process of ours is started with: this environment, but only the given settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("VITA_")}
+    return inherited | {f"VITA_{name.upper()}": str(value) for name, value in given.items()}
+
+
 def load_settings(**given: Any) -> Settings:
     """Read the environment; what is given by name wins over it.
 

@@ -17,6 +17,7 @@ import psutil
 
 from agent.bench.caller import Caller, agents_line, echos_line
 from agent.errors import VitaError
+from agent.settings import environment_for
 from connectors.server import listen
 from connectors.twilio.config import VOICE_PATH
 
@@ -120,12 +121,9 @@ async def agent_process(model_url: str, folder: Path) -> AsyncIterator[tuple[int
         *("serve", "--port", str(port), "--lines", str(lines), "--model-url", model_url),
         *("--twin", "http://127.0.0.1:9", "--drain-s", "0"),
     ]
-    settings = {
-        "VITA_DATA_DIR": str(folder / "data"),
-        "VITA_MAX_CALLS": "500",
-        "VITA_LOG_FORMAT": "json",
-        "VITA_LOG_LEVEL": "WARNING",
-    }
+    environment = environment_for(
+        data_dir=folder / "data", max_calls="500", log_format="json", log_level="WARNING"
+    )
     log = folder / "agent.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -133,7 +131,7 @@ async def agent_process(model_url: str, folder: Path) -> AsyncIterator[tuple[int
             "-c",
             "from agent.cli.main import app; app()",
             *options,
-            env=_environment() | settings,
+            env=environment,
             stdout=output,
             stderr=output,
         )
@@ -300,9 +298,3 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """Ours, without settings of an agent."""
-    own = psutil.Process().environ()
-    return {name: value for name, value in own.items() if not name.startswith("VITA_")}

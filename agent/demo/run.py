@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from agent.demo.caller import Manners
+from agent.demo.console import OpenConsole, open_console
 from agent.demo.memory import resident_bytes
 from agent.demo.phone import PhoneCall, phone
 from agent.demo.picture import call_sheet, draw_call
@@ -119,10 +121,27 @@ def _report(
 
 
 async def _stay(screen: Screen, house: House, number: str) -> None:
+    """Keep the house open, with its web pages, until Ctrl-C."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    async with AsyncExitStack() as stack:
+        with screen.step("console"):
+            console = await stack.enter_async_context(open_console(house))
+        _invite(screen, house, number, console)
+        await stop.wait()
+        screen.say("\n  stopping …")
+
+
+def _invite(screen: Screen, house: House, number: str, console: OpenConsole) -> None:
+    """Tell what may be tried now."""
+    line = house.lines.find(number)
+    screen.title("still running: try it, Ctrl-C ends it")
+    if line.web:
+        screen.say(f"  talk to it   [cyan]{house.agent.url}/call/{line.web}[/cyan]")
+    screen.say(f"  the console  [cyan]{console.url}[/cyan]")
+    screen.say(f"               sign in as {console.email}, password {console.password}")
+    screen.say("\n  from another terminal:")
     vita = _command()
-    screen.title("still running: call from another terminal, Ctrl-C ends it")
     data = f"VITA_DATA_DIR={_relative(house.data_dir)}"
     for command in (
         f"{data} {vita} call --twin {house.twin.url} --line {number} --wav your-question.wav",
@@ -130,8 +149,6 @@ async def _stay(screen: Screen, house: House, number: str) -> None:
         f"{data} {vita} calls list",
     ):
         screen.say(f"  [cyan]{command}[/cyan]")
-    await stop.wait()
-    screen.say("\n  stopping …")
 
 
 def _command() -> str:

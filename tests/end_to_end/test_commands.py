@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 import soundfile
 from typer.testing import CliRunner
@@ -163,3 +164,23 @@ def test_a_demonstration_told_to_stop_leaves_nothing_running(
             return
         time.sleep(0.1)
     raise AssertionError("Valkey is still there")
+
+
+def test_a_demonstration_that_stays_shows_the_call_page_and_the_console(
+    parrot: str, two_questions: Path, tmp_path: Path
+) -> None:
+    options = ("--stay", "--model-url", parrot, "--callers", two_questions, "--data-dir", tmp_path)
+    with background(command("demo", *options), "still running") as (_, process):
+        assert process.stdout is not None
+        said = ""
+        while "password" not in said:
+            said += process.stdout.readline()
+        page, console = re.findall(r"http://\S+", said)
+        email, password = re.findall(r"sign in as (\S+), password (\S+)", said)[0]
+        with httpx.Client(trust_env=False, timeout=30) as browser:
+            assert "Brightside Dental" in browser.get(page).text
+            form = {"email": email, "password": password}
+            assert browser.post(f"{console}/sign-in", data=form).status_code == 303
+            assert browser.get(f"{console}/calls").status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 1, "the parrot knows one answer only"
