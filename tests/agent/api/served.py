@@ -8,15 +8,18 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 import yaml
 
 from agent.api_http.app import PATH, api_parts, build_api
 from agent.bootstrap import Application, build
 from agent.demo import DEMO_LINES
+from agent.session.store import SessionStore
 from agent.settings import load_settings
 from agent.supervisor.access import ROLES, Role
 from connectors.app import build_app
@@ -63,14 +66,17 @@ def served_api(data_dir: Path, redis_url: str, database_url: str | None) -> Iter
                 started.set_exception(error)
             raise
 
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    served = started.result(60)
-    try:
-        yield served
-    finally:
-        served.loop.call_soon_threadsafe(stop.result().set)
-        thread.join(60)
+    with pytest.MonkeyPatch.context() as patch:
+        # Cores are shared with other tests.
+        patch.setattr("agent.bootstrap.SessionStore", partial(SessionStore, budget_s=5.0))
+        thread = threading.Thread(target=asyncio.run, args=(serve(),))
+        thread.start()
+        served = started.result(60)
+        try:
+            yield served
+        finally:
+            served.loop.call_soon_threadsafe(stop.result().set)
+            thread.join(60)
 
 
 async def _serve(

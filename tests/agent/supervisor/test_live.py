@@ -33,6 +33,14 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await database.close()
 
 
+@pytest.fixture(params=["redis_url", "redis_server_url"], ids=["valkey", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[SessionStore]:
+    store = SessionStore(request.getfixturevalue(request.param), budget_s=5.0)
+    await store.redis.flushall()
+    yield store
+    await store.close()
+
+
 class Worker:
     """Tells the live view what a worker would."""
 
