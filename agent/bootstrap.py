@@ -99,7 +99,7 @@ async def build(
         lines = load_lines(settings.lines_file, registry.available)
     data_dir = _data_dir(settings)
     async with AsyncExitStack() as stack:
-        store = await _session_store(settings, stack)
+        store, embedded = await _session_store(settings, stack)
         database = Database(settings.sql_url())
         stack.push_async_callback(database.close)
         spool, shipper = await _spool(data_dir, database, stack)
@@ -108,6 +108,8 @@ async def build(
         conversations = Conversations(store)
         keeper = ConversationKeeper(conversations)
         tasks = await stack.enter_async_context(TaskOwner("agent"))
+        if embedded is not None:
+            _ = tasks.spawn(embedded.watch(), name="embedded-valkey")
         _ = tasks.spawn(live.run(), name="live")
         _ = tasks.spawn(keeper.run(), name="conversations")
         _ = tasks.spawn(shipper.run(), name="shipper")
@@ -196,15 +198,19 @@ def _data_dir(settings: Settings) -> Path:
     return path
 
 
-async def _session_store(settings: Settings, stack: AsyncExitStack) -> SessionStore:
+async def _session_store(
+    settings: Settings, stack: AsyncExitStack
+) -> tuple[SessionStore, EmbeddedValkey | None]:
+    embedded: EmbeddedValkey | None = None
     if settings.redis_url is not None:
         url = settings.redis_url.get_secret_value()
     else:
-        url = (await stack.enter_async_context(EmbeddedValkey(settings.data_dir))).url
+        embedded = await stack.enter_async_context(EmbeddedValkey(settings.data_dir))
+        url = embedded.url
     store = SessionStore(url)
     stack.push_async_callback(store.close)
     await store.ping()
-    return store
+    return store, embedded
 
 
 async def _spool(

@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import socket
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -32,6 +33,7 @@ log = get_logger(__name__)
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
+WATCH_EVERY_S = 1.0
 SOCKET_PATH_LIMIT = 100
 
 
@@ -58,6 +60,33 @@ class EmbeddedValkey:
             self._start()
             await self._wait_until_ready()
         return self
+
+    async def watch(self) -> None:
+        """Start the server again whenever it has died; also that of an owner that has died."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            self._lock = self._lock or _try_lock(self._dir / "owner.lock")
+            if self._lock is None or not self._is_gone():
+                continue
+            log.error("embedded_valkey_died", log=str(self._dir / "valkey.log"))
+            try:
+                self._start()
+                await self._wait_until_ready()
+            except (SessionStoreError, OSError) as error:
+                log.warning("embedded_valkey_not_back", reason=str(error))
+
+    def _is_gone(self) -> bool:
+        if self._process is not None:
+            return self._process.poll() is not None
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
+            try:
+                probe.connect(str(self._socket))
+            except (ConnectionRefusedError, FileNotFoundError):
+                return True
+            except BlockingIOError:
+                return False
+        return False
 
     async def __aexit__(
         self,

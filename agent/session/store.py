@@ -1,6 +1,7 @@
-"""The connection to Redis: one client, a strict time budget, no retries.
+"""The connection to Redis: one client, a strict time budget, one quick second try.
 
-A slow session store must cost a call at most the budget, never its caller's patience.
+A slow session store must cost a call at most the budget, never its caller's patience. The second try
+is for a connection that a restarted server has forgotten.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.backoff import ConstantBackoff
 from redis.exceptions import RedisError
 
 from agent.errors import ConfigurationError, SessionStoreError
@@ -19,6 +20,7 @@ from agent.errors import ConfigurationError, SessionStoreError
 T = TypeVar("T")
 
 BUDGET_S = 0.25
+RETRY_AFTER_S = 0.02
 
 
 class SessionStore:
@@ -36,7 +38,7 @@ class SessionStore:
             self.redis = Redis.from_url(
                 url,
                 decode_responses=True,
-                retry=Retry(NoBackoff(), 0),
+                retry=Retry(ConstantBackoff(RETRY_AFTER_S), 1),
                 socket_timeout=budget_s,
                 socket_connect_timeout=budget_s,
                 health_check_interval=5,

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from redis.exceptions import RedisError
 
 from agent.api import IncomingCall
 from agent.calls.call import Call
@@ -20,6 +22,7 @@ from agent.session.live import QUEUE_LENGTH, LiveFeed
 from agent.session.session import CallSession, Sessions
 from agent.session.store import SessionStore, call_key
 from agent.session.tokens import StreamTokens
+from tests.stores import redis_binary, running_redis, valkey_binary
 
 pytestmark = pytest.mark.integration
 
@@ -236,6 +239,44 @@ async def test_a_guest_stops_the_server_of_an_owner_that_died(tmp_path: Path):
     await store.close()
     assert owner._process is not None
     assert await asyncio.to_thread(owner._process.wait, 30) == 0
+
+
+async def test_an_embedded_server_that_dies_is_started_again(tmp_path: Path, until):
+    async with EmbeddedValkey(tmp_path) as server, asyncio.TaskGroup() as group:
+        watching = group.create_task(server.watch())
+        store = SessionStore(server.url, budget_s=5)
+        await store.redis.set("name", "kept")
+        pid = int((await store.redis.info("server"))["process_id"])
+        os.kill(pid, signal.SIGKILL)
+
+        async def back() -> bool:
+            try:
+                return await store.redis.get("name") == "kept"
+            except (RedisError, OSError):
+                return False
+
+        await until(back)
+        assert int((await store.redis.info("server"))["process_id"]) != pid
+        await store.close()
+        watching.cancel()
+
+
+@pytest.mark.parametrize("binary", [valkey_binary, redis_binary], ids=["valkey", "redis"])
+async def test_the_first_command_after_a_restart_is_answered(
+    tmp_path: Path, binary: Callable[[], Path]
+):
+    with running_redis(tmp_path, binary()) as server:
+        store = SessionStore(server.url, budget_s=5)
+        await asyncio.gather(*(store.ping() for _ in range(5)))
+        server.kill()
+        with pytest.raises(SessionStoreError):
+            await store.ping()
+        server.start()
+        await asyncio.gather(*(store.ping() for _ in range(5)))
+        with server.frozen(), pytest.raises(SessionStoreError, match="did not answer"):
+            await store.within_budget(asyncio.wait_for(store.redis.ping(), 0.2))
+        await asyncio.gather(*(store.ping() for _ in range(5)))
+        await store.close()
 
 
 async def test_a_deep_data_folder_still_gets_a_socket(tmp_path: Path):

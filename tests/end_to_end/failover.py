@@ -53,7 +53,8 @@ async def charge_deposit(context: ToolContext, amount: str) -> dict[str, str]:
     "Charge a deposit."
     with (context.data_dir / "charges").open("a") as charges:
         charges.write(amount + "\\n")
-    await asyncio.sleep(15)
+    while not (context.data_dir / "go").exists():
+        await asyncio.sleep(0.05)
     return {"status": "charged"}
 """
 
@@ -74,6 +75,9 @@ class Scene:
     @property
     def data(self) -> Path:
         return self.folder / "data"
+
+    def let_tools_end(self) -> None:
+        (self.data / "go").touch()
 
     @property
     def charges(self) -> int:
@@ -99,16 +103,23 @@ class Scene:
         await self.until(lambda: call.recorder._agent.count(REPLY) >= ms * 8 or call.is_over)
         assert not call.is_over, call.timeline.errors()
 
-    async def calls_go_on(self) -> None:
-        """Both callers get what they were waiting for, ask once more, are answered, hang up."""
+    async def calls_taken_up(self) -> None:
+        """Both callers get what they were waiting for."""
         for call in self.calls:
-            before = call.recorder._agent[: self.killed_at[self.calls.index(call)] * 160]
-            heard_ms = before.count(REPLY) // 8 + ANSWER_MS
-            await self.heard(call, heard_ms)
+            await self.heard(call, self.heard_before_ms(call) + ANSWER_MS)
+
+    async def calls_go_on(self) -> None:
+        """Both callers ask once more, are answered and hang up."""
+        for call in self.calls:
             call.say(Speak(tone(300), "question"))
-            await self.heard(call, heard_ms + LAST_MS)
+            await self.heard(call, self.heard_before_ms(call) + ANSWER_MS + LAST_MS)
             call.hang_up()
             await call.wait_ended(30)
+
+    def heard_before_ms(self, call: TwinCall) -> int:
+        """How much of the model's answers a caller had heard when the worker was killed."""
+        killed_at = self.killed_at[self.calls.index(call)]
+        return call.recorder._agent[: killed_at * 160].count(REPLY) // 8
 
     def kill(self, worker: Worker, number: signal.Signals = signal.SIGKILL) -> None:
         self.killed_at = [len(call.recorder._voiced) for call in self.calls]
@@ -214,6 +225,7 @@ async def killed(folder: Path) -> tuple[list[int], int, int]:
     async with scene(folder) as there:
         await there.calls_under_way()
         there.kill(there.workers[0])
+        await there.calls_taken_up()
         await there.calls_go_on()
         await there.workers[1].stop()
         (said,) = there.rows("SELECT count(*) FROM utterances WHERE role = 'caller'")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import wave
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +40,7 @@ async def test_callers_of_a_killed_worker_are_with_another_one_and_nothing_is_lo
     async with scene(tmp_path) as there:
         await there.calls_under_way()
         there.kill(there.workers[0])
+        await there.calls_taken_up()
         await there.calls_go_on()
         silences = there.silences_ms()
         await there.until(lambda: there.rows("SELECT count(*) FROM recordings")[0] == (2,))
@@ -50,6 +52,31 @@ async def test_callers_of_a_killed_worker_are_with_another_one_and_nothing_is_lo
     # No time is promised here: this machine may be busy. How long it takes is measured by
     # `python -m tests.end_to_end.failover`.
     assert len(silences) == 2
+    assert there.charges == 1
+
+
+async def test_a_worker_that_was_frozen_leaves_the_calls_to_the_one_that_has_them(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path) as there:
+        frozen, other = there.workers
+        await there.calls_under_way()
+        there.kill(frozen, signal.SIGSTOP)
+        there.front.backends = [other.port]  # a balancer's health check would find out
+        await there.front.drop_all()
+        await there.calls_taken_up()
+        frozen.signal(signal.SIGCONT)
+        there.let_tools_end()
+        await there.until(lambda: frozen.log.read_text().count("call_taken_over") == 2)
+        await there.calls_go_on()
+        for worker in there.workers:
+            await worker.stop()
+        ended_by = there.rows(
+            "SELECT state, attempt, end_reason, "
+            "(SELECT count(*) FROM call_events e WHERE e.call_id = c.id AND e.kind = 'call_state' "
+            "AND json_extract(e.payload, '$.state') = 'ended') FROM calls c"
+        )
+    assert ended_by == [("ended", 2, "caller_hung_up", 1)] * 2
     assert there.charges == 1
 
 

@@ -54,9 +54,12 @@ class Balancer:
             if not answer:  # it died with our request
                 continue
             writer.write(answer)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_pump(reader, back_writer))
-                group.create_task(_pump(back_reader, writer))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_pump(reader, back_writer))
+                    group.create_task(_pump(back_reader, writer))
+            finally:
+                back_writer.close()
             return
 
     async def drop_all(self) -> None:
