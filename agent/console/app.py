@@ -12,6 +12,7 @@ from fastapi.responses import PlainTextResponse
 from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
+from agent.console.failures import handle_failures
 from agent.console.gate import Gate
 from agent.console.media import media_routes
 from agent.console.pages import audit, call, calls, charts, keys, lines, live, people, tools
@@ -58,6 +59,7 @@ def build_console(parts: Parts) -> FastAPI:
     ui.add_head_html(HEAD, shared=True)
     for page in (live, calls, call, charts, lines, tools, people, keys, audit):
         page.add(parts)
+    handle_failures()
     ui.run_with(
         app,
         title="vita",

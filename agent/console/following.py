@@ -49,8 +49,12 @@ class Following:
             try:
                 await self._visitor.check()
                 await self._read()
-            except (NotFoundError, NotSignedInError):
+            except NotFoundError:
                 break
+            except NotSignedInError:
+                with self._list:
+                    ui.navigate.to("/sign-in")
+                return
             except SessionStoreError:
                 self._state("Stale: Redis is out of reach", "warn")
             else:
@@ -69,6 +73,8 @@ class Following:
                 self._position = event.position
                 for change in self._entries.take(event):
                     self._put(change.key, change.content)
+            if not batch:
+                await self._visitor.check()
             if not self._entries.over:
                 self._state("Live", "good", beat=True)
 

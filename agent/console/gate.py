@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent.errors import NotSignedInError
+from agent.errors import NotSignedInError, VitaError
 from agent.supervisor.access import Actor
 
 COOKIE = "vita_session"
@@ -91,6 +91,8 @@ class Gate:
                 target = quote(f"{path}?{query}" if query else path, safe="/")
                 return RedirectResponse(f"/sign-in?next={target}", 303)
             return PlainTextResponse(f"{error}\n", 401)
+        except VitaError as error:
+            return PlainTextResponse(f"{error}\n", error.http_status)
         scope.setdefault("state", {}).update(actor=actor, token=token)
         return None
 

@@ -45,7 +45,7 @@ class Journal:
         first = events[0].at
         rows = [
             [
-                cell(f"+{(event.at - first).total_seconds():.2f} s", cls="num muted right"),
+                cell(f"+{(event.at - first).total_seconds():.2f} s", cls="num muted right nowrap"),
                 cell(sentence(event.kind), cls="nowrap strong"),
                 cell(tag("code", _brief(event.payload))),
             ]
@@ -64,5 +64,5 @@ def _brief(payload: object) -> str:
     return "  ".join(
         f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
         for key, value in kept.items()
-        if value not in ("", None)
+        if value not in ("", None, {}, [])
     )

@@ -64,7 +64,7 @@ def empty(pictogram: str, title: str, *about: Child) -> Markup:
     """What a place shows that has nothing to show: why, and what to do."""
     return tag(
         "div",
-        icon(pictogram),
+        icon(pictogram) if pictogram else None,
         tag("div", title, cls="title"),
         *(tag("p", line) for line in about),
         cls="empty",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
+from agent.console.controls import icon_button, main_button
 from agent.console.markup import Markup, icon, join, tag
 from agent.console.parts import Parts
 from agent.console.shell import show
@@ -44,8 +45,7 @@ class Remarks:
                 self._moment.tooltip("Moment of the call, such as 1:05; empty for the whole call")
                 self._flag = ui.checkbox("Flag").props("dense")
                 ui.space()
-                button = ui.button("Add note", on_click=handled(self._visitor, self._add))
-                button.props("unelevated no-caps").classes("main-act").mark("note-add")
+                _ = main_button("Add note", handled(self._visitor, self._add))
 
     async def _add(self) -> None:
         await self._notes.add(
@@ -77,8 +77,7 @@ class Remarks:
                 show(self._by(note), "by grow")
                 if mine and self._visitor.actor.may("annotate"):
                     gone = handled(self._visitor, self._deleter(note.id))
-                    button = ui.button(icon="delete_outline", on_click=gone)
-                    button.props("flat round dense size=sm").tooltip("Delete this note")
+                    _ = icon_button("delete_outline", "Delete this note", gone)
             if note.text:
                 show(tag("p", note.text))
 

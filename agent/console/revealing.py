@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nicegui import ui
 
+from agent.console.controls import buttons, plain_button
 from agent.console.parts import Parts
 from agent.console.visitor import Visitor, handled, say
 from agent.supervisor.views import CallDetails
@@ -40,18 +41,10 @@ class Revealing:
             ui.label("That you looked, and why, is kept in the audit log.").classes("muted")
             self._reason = ui.select(REASONS, label="Why", value=None).props("outlined dense")
             self._reason.classes("w-all").mark("reveal-reason")
-            with ui.element("div").classes("row-flex"):
-                ui.space()
-                ui.button("Cancel", on_click=self._dialog.close).props("flat no-caps").classes(
-                    "plain"
-                )
-                go = ui.button("Reveal", on_click=handled(self._visitor, self._reveal))
-                go.props("unelevated no-caps").classes("main-act").mark("reveal-go")
-        self._button = ui.button("Reveal", icon="visibility", on_click=self._dialog.open)
-        self._button.props("flat dense no-caps").classes("plain slim").mark("reveal")
-        self._hide = ui.button("Hide", icon="visibility_off")
-        self._hide.on_click(handled(self._visitor, self._mask))
-        self._hide.props("flat dense no-caps").classes("plain slim")
+            buttons(self._dialog, "Reveal", handled(self._visitor, self._reveal))
+        self._button = plain_button("Reveal", self._dialog.open, pictogram="visibility", slim=True)
+        hide = handled(self._visitor, self._mask)
+        self._hide = plain_button("Hide", hide, pictogram="visibility_off", slim=True)
         self._hide.set_visibility(False)
 
     async def _reveal(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
+from agent.console.controls import main_button
 from agent.console.markup import Markup, join, tag
 from agent.console.parts import Parts
 from agent.console.shell import show
@@ -52,8 +53,7 @@ class Scoring:
         self._comment.props("outlined dense autogrow").classes("w-all comment")
         with ui.element("div").classes("row-flex"):
             ui.space()
-            save = ui.button("Save score", on_click=handled(self._visitor, self._save))
-            save.props("unelevated no-caps").classes("main-act").mark("score-save")
+            _ = main_button("Save score", handled(self._visitor, self._save))
 
     def _answer(self, item: ScoreItem) -> None:
         value = self._values.get(item.key)

@@ -10,20 +10,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from agent.console.about import About
 from agent.console.gate import COOKIE, cookie
 from agent.console.markup import Markup, tag
+from agent.console.plain import plain_page
 from agent.console.shell import MARK
 from agent.errors import NotSignedInError, TooManyRequestsError
 from agent.supervisor.accounts import Users
 from agent.supervisor.sign_in import LONGEST, SignIns
 
 LONGEST_FORM = 8192
-
-ZONE = Markup(
-    "<script>document.cookie='vita_zone='+Intl.DateTimeFormat().resolvedOptions().timeZone+"
-    "'; path=/; max-age=31536000; samesite=lax';"
-    "const s=document.cookie.match(/vita_scheme=(dark|light)/);"
-    "const d=s?s[1]==='dark':matchMedia('(prefers-color-scheme: dark)').matches;"
-    "document.body.className=d?'body--dark':'body--light';</script>"
-)
 
 
 def sign_in_routes(sign_ins: SignIns, users: Users, about: About) -> APIRouter:
@@ -79,7 +72,10 @@ async def _form(request: Request) -> dict[str, str]:
         body += chunk
         if len(body) > LONGEST_FORM:
             return {}
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+    except ValueError:
+        return {}
     return {name: values[0] for name, values in fields.items()}
 
 
@@ -119,18 +115,8 @@ def _page(
         form,
         cls="card",
     )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", "Sign in · vita"),
-        tag("link", rel="stylesheet", href="/static/console.css"),
-        tag("link", rel="stylesheet", href="/static/sign-in.css"),
-        tag("link", rel="icon", href="/static/icon.svg"),
-    )
     foot = tag("footer", " · ".join(footer))
-    body = tag("body", ZONE, card, foot, cls="body--light")
-    return f"<!doctype html>{tag('html', head, body, lang='en')}"
+    return plain_page("Sign in", card, foot)
 
 
 def _field(label: str, name: str, kind: str, value: str, complete: str, *, focus: bool) -> Markup:

@@ -21,16 +21,16 @@ from agent.clock import SystemClock
 from agent.session.embedded import EmbeddedValkey
 from agent.store import migrate
 from agent.store.engine import Database
-from agent.supervisor.access import Role
+from agent.supervisor.access import Actor, Role
 from agent.supervisor.accounts import Users
 from agent.supervisor.audit import AuditLog
-from agent.supervisor.desk import COMMAND
 from tests.browser.chromium import DESKTOP
 from tests.browser.conftest import Opener, browser, open_page, shot
 from tests.console.call_log import Log, fill
 
 __all__ = ["browser", "open_page", "shot"]
 
+COMMAND = Actor("command", "test", "test", "admin")
 ROOT = Path(__file__).parents[2]
 PASSWORD = "a long way to tipperary"
 PEOPLE: tuple[tuple[str, Role], ...] = (

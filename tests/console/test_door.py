@@ -17,10 +17,9 @@ from agent.store import migrate
 from agent.store.engine import Database
 from agent.supervisor.accounts import Users
 from agent.supervisor.audit import AuditLog
-from agent.supervisor.desk import COMMAND
 from agent.supervisor.rate_limit import RateLimit
 from agent.supervisor.sign_in import FAILURES, SignIns
-from tests.console.conftest import PASSWORD, Console
+from tests.console.conftest import COMMAND, PASSWORD, Console
 
 pytestmark = pytest.mark.integration
 

@@ -7,11 +7,11 @@ import time
 
 import pytest
 from playwright.async_api import Page, expect
+from redis.asyncio import Redis
 
 from agent.clock import SystemClock
 from agent.supervisor.access import Actor
 from agent.supervisor.audit import AuditLog
-from tests.browser.conftest import Shot
 from tests.console.conftest import Console, Visit
 from tests.console.live_call import switchboard
 
@@ -31,7 +31,7 @@ async def audio_time(page: Page) -> float:
 
 
 async def test_the_words_of_a_running_call_arrive_as_they_are_spoken(
-    console: Console, visit: Visit, shot: Shot
+    console: Console, visit: Visit
 ):
     dental, bikes = console.log.lines
     async with (
@@ -70,11 +70,21 @@ async def test_the_words_of_a_running_call_arrive_as_they_are_spoken(
         call.journal.record("turn", {"latency_ms": 480, "metadata": {}})
         call.hear("agent", "Your order is ready, you can")
         await page.get_by_text("Your order is ready").wait_for()
-        await shot(page, "console-live-call")
 
         await board.hang_up(call)
         await page.get_by_role("tab", name="Events").wait_for()
         await expect(page.locator(".call-head")).to_contain_text("Caller hung up")
+
+
+async def test_a_board_without_redis_says_so_and_recovers(console: Console, visit: Visit):
+    page = await visit("/")
+    await page.get_by_text("Nobody is on the phone").wait_for()
+    redis = Redis.from_url(console.redis_url)
+    await redis.client_pause(4000)
+    stale = page.locator(".notice", has_text="Redis is out of reach")
+    await expect(stale).to_be_visible()
+    await expect(stale).to_be_hidden(timeout=20_000)
+    await redis.aclose()
 
 
 async def test_an_old_call_is_found_by_a_word_and_played_from_that_line(
@@ -182,6 +192,10 @@ async def test_a_viewer_sees_masked_words_and_nothing_more(console: Console, vis
     await page.get_by_text("This page is for admins").wait_for()
     await page.goto(f"{console.url}/calls/nothing")
     await page.get_by_text("There is no such call").wait_for()
+    missing = await page.goto(f"{console.url}/nowhere")
+    assert missing is not None
+    assert missing.status == 404
+    await expect(page.get_by_role("link", name="To the running calls")).to_be_visible()
 
 
 async def test_a_session_that_has_ended_changes_nothing(console: Console, visit: Visit):

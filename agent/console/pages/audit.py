@@ -7,6 +7,7 @@ import json
 from nicegui import ui
 from starlette.requests import Request
 
+from agent.console.controls import choice, plain_button
 from agent.console.markup import Markup, badge, empty, tag
 from agent.console.pages.admin import admin_page
 from agent.console.parts import Parts
@@ -59,8 +60,7 @@ class Audit:
         """Put the entries on the page."""
         broken = await self._audit.broken_at()
         with ui.element("div").classes("filters"):
-            self._action = ui.select(ACTIONS, value="")
-            self._action.props('outlined dense options-dense aria-label="Action"')
+            self._action = choice(ACTIONS, "Action", "")
             self._action.on_value_change(handled(self._visitor, self._reload))
             ui.space()
             whole = badge("The chain is whole", "good", dot="still")
@@ -69,8 +69,7 @@ class Audit:
             )
         with ui.element("div").classes("paper"):
             self._table = show(Markup(""), "table-box")
-        self._more = ui.button("Load more", on_click=handled(self._visitor, self._load))
-        self._more.props("flat no-caps").classes("plain")
+        self._more = plain_button("Load more", handled(self._visitor, self._load))
         users = await self._users.list(self._visitor.actor)
         self._names = {user.id: user.name for user in users}
         await self._load()

@@ -239,7 +239,7 @@ class CallView:
             ("Turns", str(len(details.turns))),
             ("Typical answer", middle),
             ("Slowest answer", length(waits[-1]) if waits else "–"),
-            ("Cut off", count(cut, "time")),
+            ("Interrupted", count(cut, "time")),
             ("Tools", ", ".join(summary.tools) or "none"),
             ("Call", tag("span", summary.id[:12], cls="mono", title=summary.id)),
         )

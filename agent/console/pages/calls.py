@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from nicegui import ui
 from starlette.requests import Request
 
+from agent.console.controls import choice, plain_button
 from agent.console.filters import PERIODS, Period, line_options, outcome_options, period
 from agent.console.markup import Markup, badge, empty, icon, join, tag
 from agent.console.parts import Parts
@@ -90,6 +91,7 @@ class Listing:
             outcome=self.asked.get("outcome", ""),
             since=self.period.since,
             until=self.period.until,
+            tool=self.asked.get("tool", ""),
             flagged=True if self.asked.get("flagged") else None,
             text=self.text,
         )
@@ -101,8 +103,7 @@ class Listing:
         with ui.element("div").classes("paper"):
             self.rows = show(Markup(""), "table-box")
             self.rows.on("click", handled(self.visitor, self._sorted), js_handler=SORT_CLICK)
-        self.more = ui.button("Load more", on_click=handled(self.visitor, self._load_more))
-        self.more.props("flat").classes("plain")
+        self.more = plain_button("Load more", handled(self.visitor, self._load_more))
         await self._load()
 
     async def _filters(self) -> None:
@@ -111,6 +112,8 @@ class Listing:
             self._select("line", {"": "All lines", **lines}, "Line")
             if not self.searching:
                 self._select("outcome", {"": "All outcomes", **outcome_options()}, "Outcome")
+                tools = {tool.name: tool.name for tool in self.parts.registry}
+                self._select("tool", {"": "All tools", **tools}, "Tool")
                 self._select("when", dict(PERIODS), "Started", default="all")
                 self.range = ui.element("div").classes("filters")
                 with self.range:
@@ -140,8 +143,7 @@ class Listing:
 
     def _select(self, name: str, options: dict[str, str], label: str, default: str = "") -> None:
         value = self.asked.get(name, default)
-        box = ui.select(options, value=value if value in options else default)
-        box.props(f'outlined dense options-dense aria-label="{label}"').mark(f"filter-{name}")
+        box = choice(options, label, value if value in options else default)
         box.on_value_change(
             handled(
                 self.visitor, lambda e: self._change(name, "" if e.value == default else e.value)
@@ -273,7 +275,7 @@ SORT_CLICK = """(event) => {
 def _head(name: str, title: str, sort: str, *, down: bool) -> Markup:
     right = "right" if name in {"length", "score"} else ""
     if not name:
-        return tag("th", title, scope="col")
+        return tag("th", title, cls="extra", scope="col")
     arrow = icon("arrow_downward" if down else "arrow_upward") if name == sort else None
     link = tag(
         "a",
@@ -302,7 +304,7 @@ def _row(call: CallSummary, visitor: Visitor) -> Sequence[Markup]:
         tag(
             "td", clock(call.duration_ms) if call.duration_ms is not None else "–", cls="right num"
         ),
-        tag("td", *(tag("span", name, cls="tagline mono") for name in call.tools)),
+        tag("td", *(tag("span", name, cls="tagline mono") for name in call.tools), cls="extra"),
         tag(
             "td",
             tag("span", flag, cls="flagged") if flag else None,

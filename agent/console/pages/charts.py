@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from agent.clock import SystemClock
 from agent.console.chart_options import answers, hours, outcomes, tools
+from agent.console.controls import choice
 from agent.console.filters import line_options, period
 from agent.console.markup import Markup, badge, empty, join, tag
 from agent.console.parts import Parts
@@ -61,8 +62,7 @@ class Charts:
 
     def _choice(self, name: str, options: dict[str, str], label: str) -> None:
         value = self._asked[name]
-        box = ui.select(options, value=value if value in options else "")
-        box.props(f'outlined dense options-dense aria-label="{label}"')
+        box = choice(options, label, value if value in options else "")
         box.on_value_change(
             handled(self._visitor, lambda e: self._change(name, str(e.value or "")))
         )

@@ -8,6 +8,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from agent.clock import SystemClock
+from agent.console.controls import buttons, main_button, plain_button
 from agent.console.markup import Markup, badge, empty, join, tag
 from agent.console.pages.admin import admin_page, dialog
 from agent.console.pages.people import COLOURS, ROLE_NAMES
@@ -45,16 +46,12 @@ class Keys:
             self._role.props("outlined dense").classes("w-all")
             self._days = ui.select(HOLDS, label="Holds", value=90).props("outlined dense")
             self._days.classes("w-all")
-            with ui.element("div").classes("row-flex"):
-                ui.space()
-                ui.button("Cancel", on_click=self._new.close).props("flat no-caps").classes("plain")
-                go = ui.button("Make the key", on_click=handled(self._visitor, self._create))
-                go.props("unelevated no-caps").classes("main-act")
+            buttons(self._new, "Make the key", handled(self._visitor, self._create))
         with ui.element("div").classes("row-flex"):
-            hint = "Programs use a key as `Authorization: Bearer va_…` with the REST interface."
-            show(tag("span", hint, cls="muted"), "grow")
-            button = ui.button("Make a key", icon="add", on_click=self._new.open)
-            button.props("unelevated no-caps").classes("main-act")
+            how = tag("code", "Authorization: Bearer va_…")
+            hint = tag("span", "Programs send a key to the REST interface as ", how, cls="muted")
+            show(hint, "grow")
+            _ = main_button("Make a key", self._new.open, pictogram="add")
         self._fresh = show(Markup(""), "notice good")
         self._fresh.set_visibility(False)
         with ui.element("div").classes("paper"):
@@ -88,8 +85,7 @@ class Keys:
                     show(self._about(key), "grow")
                     if key.revoked_at is None:
                         revoke = handled(self._visitor, self._revoker(key))
-                        button = ui.button("Revoke", on_click=revoke)
-                        button.props("flat dense no-caps").classes("plain slim")
+                        _ = plain_button("Revoke", revoke, slim=True)
 
     def _about(self, key: ApiKey) -> Markup:
         until = key.expires_at

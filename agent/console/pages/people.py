@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 from starlette.requests import Request
 
+from agent.console.controls import buttons, icon_button, main_button
 from agent.console.markup import Markup, badge, join, tag
 from agent.console.pages.admin import admin_page, dialog
 from agent.console.parts import Parts
@@ -50,8 +51,7 @@ class People:
                 tag("span", "A change counts at once, also in pages that are open.", cls="muted"),
                 "grow",
             )
-            button = ui.button("Add a person", icon="person_add", on_click=self._new.open)
-            button.props("unelevated no-caps").classes("main-act")
+            _ = main_button("Add a person", self._new.open, pictogram="person_add")
         with ui.element("div").classes("paper"):
             self._list = ui.element("div").classes("rows")
         await self._load()
@@ -64,7 +64,7 @@ class People:
             self._role.props("outlined dense").classes("w-all")
             self._password = ui.input("First password", password=True)
             self._password.props("outlined dense autocomplete=new-password").classes("w-all")
-            self._buttons(self._new, "Add", self._create)
+            buttons(self._new, "Add", handled(self._visitor, self._create))
 
     def _password_dialog(self) -> None:
         self._whose = ""
@@ -72,14 +72,8 @@ class People:
             show(tag("p", "Their open sessions end.", cls="muted"))
             self._fresh = ui.input("New password", password=True)
             self._fresh.props("outlined dense autocomplete=new-password").classes("w-all")
-            self._buttons(self._renew, "Set password", self._set_password)
-
-    def _buttons(self, box: ui.dialog, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        with ui.element("div").classes("row-flex"):
-            ui.space()
-            ui.button("Cancel", on_click=box.close).props("flat no-caps").classes("plain")
-            go = ui.button(name, on_click=handled(self._visitor, work))
-            go.props("unelevated no-caps").classes("main-act")
+            work = handled(self._visitor, self._set_password)
+            buttons(self._renew, "Set password", work)
 
     async def _create(self) -> None:
         user = await self._users.create(
@@ -111,7 +105,7 @@ class People:
     def _row(self, user: User) -> None:
         with ui.element("div").classes("person"):
             show(self._about(user), "grow")
-            with ui.button(icon="more_horiz").props("flat round dense"), ui.menu():
+            with icon_button("more_horiz", f"Change {user.name}"), ui.menu():
                 for role, name in ROLE_NAMES.items():
                     if role != user.role:
                         work = handled(self._visitor, self._role_setter(user.id, role))

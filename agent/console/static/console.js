@@ -39,7 +39,7 @@ document.addEventListener("click", (event) => {
     window.dispatchEvent(new CustomEvent("scheme", { detail: dark }));
   }
   document.querySelectorAll("details.menu[open]").forEach((menu) => {
-    if (!menu.contains(event.target)) menu.open = false;
+    if (!menu.contains(event.target) || button) menu.open = false;
   });
   if (event.target instanceof HTMLDialogElement) event.target.close();
 });
