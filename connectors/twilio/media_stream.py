@@ -222,7 +222,9 @@ class MediaDialogue:
         if isinstance(message, _Mark):
             return [MarkPlayed(message.mark.name)]
         if isinstance(message, _Dtmf):
-            return [DigitPressed(message.dtmf.digit)]
+            # A to D are on no phone people have, and nothing here means anything to them.
+            digit = message.dtmf.digit
+            return [] if digit.isalpha() else [DigitPressed(digit)]
         self._stopped = True
         return [StreamStopped()]
 
