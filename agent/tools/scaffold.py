@@ -48,38 +48,53 @@ from pydantic import Field
 from agent.errors import ToolError
 from agent.tools.tool import tool
 
-ROOMS = {{"garden": 4, "lake": 2}}
+FREE_ROOMS = {{"Friday": 2, "Saturday": 0, "Sunday": 5}}
 
 
 @tool(effect="none", timeout_s=3)
-async def free_beds(
-    room: Annotated[str, Field(description="name of the room, such as garden")],
+async def check_room(
+    day: Annotated[str, Field(description="the arrival day")],
 ) -> dict[str, int]:
-    """Tell how many beds of a room are free tonight."""
-    if room.lower() not in ROOMS:
-        raise ToolError(f"there is no room {{room}}; there is: {{', '.join(ROOMS)}}")
-    return {{"free": ROOMS[room.lower()]}}
+    """Check if a room is free."""
+    free = FREE_ROOMS.get(day.title(), 0)
+    if not free:
+        raise ToolError("full")
+    return {{"free": free}}
 '''
 
-_TEST = """\
+_TEST = '''\
+"""The tool as a call runs it, and a whole call."""
+
+from __future__ import annotations
+
 from agent.testing.phone import Asks, Phone, Says, Uses
 from agent.testing.pytest_plugin import ToolBench
-from {module}.tools import free_beds
+from {module}.tools import check_room
 
 
-def test_beds_are_counted(tool_call: ToolBench) -> None:
-    assert tool_call(free_beds, room="Lake").answer == {{"free": 2}}
-    assert "no room" in tool_call(free_beds, room="moon").answer["error"]
+def test_rooms_are_counted(tool_call: ToolBench) -> None:
+    assert tool_call(check_room, day="friday").answer == {{"free": 2}}
+    assert tool_call(check_room, day="Saturday").answer == {{"error": "full"}}
 
 
 def test_a_caller_hears_of_them(phone: Phone) -> None:
     call = phone.call(
-        Asks("How many beds are free in the lake room?"),
-        Uses(free_beds, room="lake"),
-        Says("Two beds are free."),
+        Asks("Do you have a room for Friday?"),
+        Uses(check_room, day="Friday"),
+        Says("We have two rooms free on Friday."),
     )
     assert call.uses[0].answer == {{"free": 2}}
-    assert "Two beds are free." in call.heard
+    assert "We have two rooms free on Friday." in call.heard
+'''
+
+_LINES = """\
+lines:
+  - number: "+15550100"
+    business: Lakeside Guest House
+    greeting: Hello, this is Lakeside Guest House. How can I help you?
+    facts:
+      - "Breakfast: 7 am to 10 am"
+    tools: [check_room, end_call]
 """
 
 _README = """\
@@ -88,12 +103,12 @@ _README = """\
 ```sh
 pip install -e '.[test]'
 vita tools list
-vita tools validate {name} --sample 'free_beds={{"room": "lake"}}'
-vita tools try free_beds '{{"room": "lake"}}'
+vita tools validate {name} --sample 'check_room={{"day": "Friday"}}'
+vita tools try check_room '{{"day": "Friday"}}'
 pytest
 ```
 
-Then name `free_beds` under `tools` of a line.
+`lines.yaml` is a line that may use it: `vita chat --lines lines.yaml --line +15550100`.
 """
 
 
@@ -114,6 +129,7 @@ def write_package(folder: Path) -> list[Path]:
     files = {
         "pyproject.toml": _PYPROJECT,
         "README.md": _README,
+        "lines.yaml": _LINES,
         f"src/{module}/__init__.py": '"""Tools for vita-agent."""\n',
         f"src/{module}/tools.py": _TOOLS,
         "tests/test_tools.py": _TEST,

@@ -180,7 +180,7 @@ def test_a_new_package_validates_as_it_is(vita, tmp_path: Path):
     code, out = vita("new", str(folder))
     assert code == 0, out
     tools = folder / "src" / "guest_house" / "tools.py"
-    code, out = vita("validate", str(tools), "--sample", 'free_beds={"room": "lake"}')
+    code, out = vita("validate", str(tools), "--sample", 'check_room={"day": "Friday"}')
     assert code == 0, out
     code, out = vita("new", str(folder))
     assert (code, "not empty" in out) == (2, True)

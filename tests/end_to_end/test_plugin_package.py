@@ -116,9 +116,10 @@ def test_the_walk_in_the_documents_works_as_written(inside: Run, folder: Path) -
     script.write_text(WALK.format(path=str(bin_), folder=str(folder), walk=walk))
     done = inside(script)
     assert done.code == 0, done.out + done.err
-    assert "fine: free_beds" in done.out
+    assert "fine: check_room" in done.out
     assert '"free": 2' in done.out
     assert "2 passed" in done.out
+    assert "Lakeside Guest House" in done.out
 
 
 def test_its_own_tests_pass_and_those_in_the_documents(inside: Run, folder: Path) -> None:
