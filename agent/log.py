@@ -103,6 +103,9 @@ def configure_logging(
     # These two log one line per request and per revision at INFO.
     for name in ("httpx", "alembic.runtime.migration"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Below WARNING these tell the addresses of callers' machines.
+    for name in ("aioice", "aiortc"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # Below INFO these quote what goes over the wire and into the database: callers' words and keys.
     for name in ("websockets", "uvicorn.error", "aiosqlite", "mcp"):
         logging.getLogger(name).setLevel(logging.INFO)

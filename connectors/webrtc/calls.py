@@ -133,15 +133,16 @@ class WebCalls:
         return leg
 
     async def _serve(self, call: _OpenCall) -> None:
-        reason: EndReason = "failed"
-        number = ""
         with bound_call(call.call_id):
             try:
                 reason, number = await self._talk(call)
-            finally:
                 await call.leg.part(reason, number)
-                del self._open[call.connection.pc_id]
                 log.info("web_call_ended", reason=reason)
+            except BaseException:
+                await call.leg.drop()
+                raise
+            finally:
+                del self._open[call.connection.pc_id]
 
     async def _talk(self, call: _OpenCall) -> tuple[EndReason, str]:
         """Serve the call; returns why it is over and whom the caller may call instead."""

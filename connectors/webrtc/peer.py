@@ -132,6 +132,18 @@ class WebRtcLeg:
         """End the leg for a reason that the page is told."""
         self._finish(reason, number)
 
+    async def drop(self) -> None:
+        """Disconnect without a word: the page then goes on with the call elsewhere."""
+        self._finish("lost")
+        for handle in self._passing.values():
+            handle.cancel()
+        self._track.stop()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._connection.disconnect()
+        except TimeoutError:
+            log.warning("connection_not_closed_in_time")
+
     async def part(self, reason: EndReason, number: str = "") -> None:
         """Tell the page why the call is over, give it a moment to leave, and disconnect."""
         self._finish(reason, number)
@@ -141,14 +153,7 @@ class WebRtcLeg:
                 await self._gone.wait()
         except TimeoutError:
             log.info("page_left_behind")
-        for handle in self._passing.values():
-            handle.cancel()
-        self._track.stop()
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await self._connection.disconnect()
-        except TimeoutError:
-            log.warning("connection_not_closed_in_time")
+        await self.drop()
 
     # What the browser does
 

@@ -55,8 +55,8 @@ class _Candidates(_Body):
     candidates: Annotated[list[_Candidate], Field(max_length=MOST_CANDIDATES)]
 
 
-class _Nothing(_Body):
-    pass
+class _Press(_Body):
+    call: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}\.[A-Za-z0-9_-]{22}$")] | None = None
 
 
 B = TypeVar("B", bound=_Body)
@@ -114,7 +114,10 @@ class Signalling:
         return Response(self._files[name], media_type=kind, headers=headers)
 
     async def begin(self, line: str, request: Request) -> Response:
-        """The caller pressed "Call": a one-use token, and the servers to connect through."""
+        """A one-use token and the servers to connect through.
+
+        The caller pressed "Call", or the page goes on with a call whose connection was lost.
+        """
         return await self._answered(request, self._begin(line, request))
 
     async def offer(self, line: str, request: Request) -> Response:
@@ -126,11 +129,13 @@ class Signalling:
         return await self._answered(request, self._candidates(request))
 
     async def _begin(self, line: str, request: Request) -> Response:
-        await self._read(request, _Nothing)
+        body = await self._read(request, _Press)
+        if body.call is not None:
+            _require_line(line, body.call)
         address = request.client.host if request.client else ""
         if not self._rates.allows(address, time.monotonic()):
             raise _RefusedError(429, "too_many_calls", "Too many calls: wait a minute.")
-        carrier_call_id = f"{line}.{secrets.token_urlsafe(16)}"
+        carrier_call_id = body.call or f"{line}.{secrets.token_urlsafe(16)}"
         call = IncomingCall(CARRIER, carrier_call_id, _entry(line), "")
         async with asyncio.timeout(self._config.desk_s):
             admission = await self._desk.admit(call)
@@ -147,8 +152,7 @@ class Signalling:
 
     async def _offer(self, line: str, request: Request) -> Response:
         body = await self._read(request, _Offer)
-        if body.call.partition(".")[0] != line:
-            raise _RefusedError(403, "another_line", "The token is another line's.")
+        _require_line(line, body.call)
         video = self._desk.entrance(_entry(line)).video
         async with asyncio.timeout(self._config.desk_s):
             call_id = await self._desk.claim(body.token, body.call)
@@ -218,6 +222,11 @@ class Signalling:
 
 def _entry(line: str) -> str:
     return f"web:{line}"
+
+
+def _require_line(line: str, carrier_call_id: str) -> None:
+    if carrier_call_id.partition(".")[0] != line:
+        raise _RefusedError(403, "another_line", "The call is another line's.")
 
 
 def _disclosure(entrance: Entrance) -> str:

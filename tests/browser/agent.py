@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ async def agent(
 
 @asynccontextmanager
 async def agent_process(
-    folder: Path, model_url: str
+    folder: Path, model_url: str, **settings: str
 ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     """`vita serve` as a process of its own, with no carrier's settings: its address, and itself."""
     inherited = os.environ.items()  # noqa: TID251 - passed on to the process under test
@@ -61,7 +61,7 @@ async def agent_process(
     options = ["--lines", _lines_file(folder, {}), "--model-url", model_url, "--port", "0"]
     process = await asyncio.create_subprocess_exec(
         *command("serve", *options),
-        env=env | {"VITA_DATA_DIR": str(folder / "data"), "VITA_LOG_FORMAT": "json"},
+        env=env | settings | {"VITA_DATA_DIR": str(folder / "data"), "VITA_LOG_FORMAT": "json"},
         stderr=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         cwd=ROOT,
@@ -73,8 +73,41 @@ async def agent_process(
                 yield json.loads(line)["url"], process
                 break
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.communicate()
+
+
+class Switch:
+    """One address in front of several agents: new connections go to the one that is chosen."""
+
+    def __init__(self) -> None:
+        self.target = ""
+        self.url = ""
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
+        self.url = "http://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
+        async with server:
+            yield
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = int(self.target.rpartition(":")[2])
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 def _lines_file(folder: Path, line: dict[str, Any]) -> Path:

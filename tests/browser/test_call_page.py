@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -123,7 +124,15 @@ async def test_the_keyboard_alone_is_enough_and_the_agent_can_end_or_hand_over(
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-async def test_a_browser_that_dies_frees_its_place(server: AgentServer, silence: Path) -> None:
+async def test_losing_each_other_is_noticed_on_both_sides(
+    server: AgentServer, tmp_path: Path, silence: Path
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(a_browser_that_dies_frees_its_place(server, silence))
+        group.create_task(a_page_whose_network_goes_silent_says_so(tmp_path / "other", silence))
+
+
+async def a_browser_that_dies_frees_its_place(server: AgentServer, silence: Path) -> None:
     async with chromium(*call_devices(silence)) as browser:
         page = await (await window(browser)).new_page()
         await begin(page, server.url)
@@ -133,12 +142,12 @@ async def test_a_browser_that_dies_frees_its_place(server: AgentServer, silence:
         await free(server)
 
 
-async def test_a_page_whose_network_goes_silent_says_so(tmp_path: Path, silence: Path) -> None:
+async def a_page_whose_network_goes_silent_says_so(folder: Path, silence: Path) -> None:
     """Seen from the page, an agent that stands still is a network that carries nothing."""
     async with (
         model_server(Receptionist()) as url,
         chromium(*call_devices(silence)) as browser,
-        agent_process(tmp_path, url) as (address, process),
+        agent_process(folder, url) as (address, process),
     ):
         page = await (await window(browser)).new_page()
         await begin(page, address)

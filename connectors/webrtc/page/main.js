@@ -47,10 +47,11 @@ function notify(title, text, link) {
   notice.hidden = false;
 }
 
-function problem(reason, number = "") {
+function problem(reason, number = "", message = "") {
   const [title, text] = PROBLEMS[reason] || PROBLEMS.failed;
   show("problem", "");
-  notify(title, text, number);
+  // Only what the business itself wrote is shown as it came.
+  notify(title, (reason === "after_hours" && message) || text, number);
   finish("Call again");
 }
 
@@ -90,13 +91,15 @@ async function start() {
   show("connecting", STATUS.connecting);
   call = new Connection(page.dataset.line, { microphone, video: offersVideo, voice: $("voice") });
   call.addEventListener("live", live);
+  call.addEventListener("voice", listen);
   call.addEventListener("caption", ({ detail }) => caption(detail));
   call.addEventListener("unstable", () => showTurn());
   call.addEventListener("over", ({ detail }) => over(detail));
   try {
     await call.open();
   } catch (error) {
-    call.end(error instanceof Refused ? error.code : "failed");
+    if (error instanceof Refused) call.end(error.code, "", error.message);
+    else call.end("failed");
   }
 }
 
@@ -108,11 +111,16 @@ function live() {
   call.clock = setInterval(tick, 1000);
   sound = new AudioContext();
   meters.mine = new devices.Meter(sound, microphone);
-  if ($("voice").srcObject) meters.voice = new devices.Meter(sound, $("voice").srcObject);
+  listen();
   $("voice").play().catch(() => {});
   for (const track of microphone.getTracks()) track.onended = () => call && !call.over && lostMicrophone();
   $("mute").focus();
   requestAnimationFrame(draw);
+}
+
+function listen() {
+  meters.voice?.close();
+  if (sound && $("voice").srcObject) meters.voice = new devices.Meter(sound, $("voice").srcObject);
 }
 
 function lostMicrophone() {
@@ -126,10 +134,10 @@ function caption(detail) {
   else showTurn("listening");
 }
 
-function over({ reason, number }) {
+function over({ reason, number, message }) {
   clearInterval(call.clock);
   release();
-  if (reason in PROBLEMS || !(reason in ENDED)) return problem(reason, number);
+  if (reason in PROBLEMS || !(reason in ENDED)) return problem(reason, number, message);
   show("ended", ENDED[reason]);
   if (reason === "transfer" && number) notify(...TRANSFER, number);
   finish("Call again");

@@ -18,6 +18,7 @@ export const PROBLEMS = {
   "microphone-busy": ["The microphone is in use", "Another program holds your microphone. Close it, then call again."],
   insecure: ["This page is not secure", "Browsers allow calls on https pages only. Open the page by its https address."],
   at_capacity: ["All lines are busy", "Please try again in a moment."],
+  after_hours: ["We are closed right now", "Please call again when we are open."],
   too_many_calls: ["That was one call too many", "Please wait a minute, then call again."],
   line_not_found: ["This call page is closed", "The business no longer answers here."],
   lost: ["The connection was lost", "Check your network, then call again."],
