@@ -100,7 +100,7 @@ class ToolWanted:
 
 @dataclass(frozen=True, slots=True)
 class ToolsOvertaken:
-    """The caller went on to something else, and is answered, while these tool calls ran."""
+    """A further turn of the caller led to another tool call while these ran."""
 
     call_ids: frozenset[str]
 

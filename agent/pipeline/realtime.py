@@ -57,11 +57,11 @@ class _Ask:
 class _Response:
     """The response in progress. `ask` is None when the server began it by itself.
 
-    `overtakes` are the tool calls that ran when it began, until it proves to be no noise.
+    `earlier_tools` are the tool calls that ran when it began, until it makes one of its own.
     """
 
     ask: _Ask | None
-    overtakes: frozenset[str] = frozenset()
+    earlier_tools: frozenset[str] = frozenset()
     spoken: dict[str, bool] = field(default_factory=dict)
     called_tool: bool = False
 
@@ -358,21 +358,14 @@ class RealtimeDialogue:
         except binascii.Error:
             return [Problem("bad_audio", "an audio delta is not base64")]
         self._speak(item_id)
-        return [*self._overtaken(), ReplyAudio(item_id, payload)] if payload else []
+        return [ReplyAudio(item_id, payload)] if payload else []
 
     def _text(self, event: Event) -> list[Effect]:
         item_id, piece = _str(event, "item_id"), _str(event, "delta")
         if item_id in self._cut or not piece:
             return []
         self._speak(item_id).text += piece
-        return [*self._overtaken(), ReplyText(item_id, piece)]
-
-    def _overtaken(self) -> list[Effect]:
-        """Once a response has content: which running tools the caller has left behind."""
-        if self._active is None or not self._active.overtakes:
-            return []
-        overtaken, self._active.overtakes = self._active.overtakes, frozenset()
-        return [ToolsOvertaken(overtaken)]
+        return [ReplyText(item_id, piece)]
 
     def _speak(self, item_id: str) -> Item:
         if self._active is not None:
@@ -391,9 +384,12 @@ class RealtimeDialogue:
         name = self._tool_names.pop(call_id, "") or _str(event, "name")
         if not call_id or call_id in self._tools:
             return [Problem("bad_tool_call", "a tool call has no id, or one that is in use")]
+        overtaken: list[Effect] = []
         if self._active is not None:
             self._active.called_tool = True
-        overtaken = self._overtaken()
+            if earlier := self._active.earlier_tools:
+                self._active.earlier_tools = frozenset()
+                overtaken = [ToolsOvertaken(earlier)]
         self._tools.add(call_id)
         arguments = _str(event, "arguments") or "{}"
         item_id = _str(event, "item_id") or _new_id()

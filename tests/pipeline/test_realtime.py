@@ -221,18 +221,22 @@ def test_two_tools_are_answered_with_one_response() -> None:
     assert [event["type"] for event in events] == ["conversation.item.create", "response.create"]
 
 
-def test_tools_the_caller_has_left_behind_are_named_once_the_next_answer_is_no_noise() -> None:
+def test_tools_the_caller_has_left_behind_are_named_when_the_next_turn_calls_another() -> None:
     talk = dialogue()
     feed(talk, *heard("u"), created(), *tool("c1"), done())
     assert feed(talk, *heard("u2"), created(), done(vita_state="noise"))[2:] == [
         ReplyEnded("completed", {"vita_state": "noise"})
     ]
-    feed(talk, *heard("u3"))
-    effects = feed(talk, created(), text("Sure."), *tool("c2"), audio(), done())
+    still_there = feed(talk, *heard("u3"), created(), text("Yes, one moment."), done())
+    assert not [effect for effect in still_there if isinstance(effect, ToolsOvertaken)]
+    feed(talk, *heard("u4"))
+    effects = feed(talk, created(), text("Sure."), *tool("c2"), audio(), *tool("c3"), done())
     assert [effect for effect in effects if isinstance(effect, ToolsOvertaken)] == [
         ToolsOvertaken(frozenset({"c1"}))
     ]
-    assert effects.index(ToolsOvertaken(frozenset({"c1"}))) == 0
+    assert effects.index(ToolsOvertaken(frozenset({"c1"}))) + 1 == effects.index(
+        ToolWanted("c2", "lookup", "{}")
+    )
 
 
 def test_a_typed_turn_leaves_tools_behind_and_words_of_ours_do_not() -> None:
@@ -241,8 +245,8 @@ def test_a_typed_turn_leaves_tools_behind_and_words_of_ours_do_not() -> None:
     (ask,) = talk.say("One moment.")
     effects = feed(talk, created(ask["response"]["metadata"]), text("One moment."), done())
     assert not [effect for effect in effects if isinstance(effect, ToolsOvertaken)]
-    _, ask = talk.typed("Never mind.")
-    effects = feed(talk, created(ask["response"]["metadata"]), text("Fine."))
+    _, ask = talk.typed("And the other?")
+    effects = feed(talk, created(ask["response"]["metadata"]), *tool("c2"))
     assert effects[0] == ToolsOvertaken(frozenset({"c1"}))
 
 
