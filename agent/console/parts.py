@@ -9,6 +9,7 @@ from starlette.requests import Request
 from agent.console.about import About
 from agent.console.line_list import LineList
 from agent.console.visitor import Visitor
+from agent.console.watch import Watch
 from agent.supervisor.access import Actor
 from agent.supervisor.desk import SupervisorDesk
 from agent.tools.registry import ToolRegistry
@@ -19,6 +20,7 @@ class Parts:
     """The services the pages ask, and what the footer says."""
 
     desk: SupervisorDesk
+    watch: Watch
     lines: LineList
     registry: ToolRegistry
     about: About

@@ -135,7 +135,9 @@ export default {
       const target = event.target;
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))) return;
-      if (event.key === " ") {
+      if (event.key === "Enter" && target instanceof HTMLElement && target.dataset.seekMs) {
+        void this.playFrom(Number(target.dataset.seekMs));
+      } else if (event.key === " ") {
         if (target instanceof HTMLElement && /^(BUTTON|SUMMARY|A)$/.test(target.tagName)) target.blur();
         void this.toggle();
       } else if (event.key === "k") void this.toggle();

@@ -16,6 +16,7 @@ from agent.console.about import About
 from agent.console.app import build_console
 from agent.console.line_list import LineList
 from agent.console.parts import Parts
+from agent.console.watch import Watch
 from agent.prompt_http import PromptHTTP
 from agent.session.embedded import EmbeddedValkey
 from agent.session.store import SessionStore
@@ -50,7 +51,8 @@ async def console_parts(settings: Settings) -> AsyncIterator[Parts]:
         registry = await asyncio.to_thread(ToolRegistry.discover)
         async with supervisor_desk(database, store, settings.data_dir, clock) as desk:
             lines = LineList(LineCatalog(database, clock), settings.lines_file)
-            yield Parts(desk, lines, registry, About(settings.model_url))
+            watch = Watch(desk.live, clock)
+            yield Parts(desk, watch, lines, registry, About(settings.model_url))
     finally:
         await database.close()
         await store.close()

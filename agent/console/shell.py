@@ -69,11 +69,12 @@ def frame(
     """
     ui.page_title(f"{title} · vita")
     ui.dark_mode(value=visitor.dark)
+    _html(tag("a", "To the content", href="#content", cls="skip"), "div", "")
     with ui.element("div").classes("shell"):
         _html(_rail(visitor, about, here), "aside", "rail")
         with ui.element("main").classes("main"):
             _html(_topbar(visitor, title, here, over, find), "header", "topbar")
-            with ui.element("div").classes("content"):
+            with ui.element("div").classes("content").props("id=content"):
                 yield
     _html(_keys(), "div", "")
 

@@ -9,26 +9,28 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import Page
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page
 
 from agent.calls.lines import LineCatalog
 from agent.clock import SystemClock
+from agent.console.gate import COOKIE
 from agent.session.embedded import EmbeddedValkey
 from agent.store import migrate
 from agent.store.engine import Database
 from agent.supervisor.access import Actor, Role
 from agent.supervisor.accounts import Users
 from agent.supervisor.audit import AuditLog
-from tests.browser.chromium import DESKTOP
-from tests.browser.conftest import Opener, browser, open_page, shot
+from tests.browser.chromium import DESKTOP, chromium
+from tests.browser.conftest import Opener, open_page, shot
 from tests.console.call_log import Log, fill
 
-__all__ = ["browser", "open_page", "shot"]
+__all__ = ["open_page", "shot"]
 
 COMMAND = Actor("command", "test", "test", "admin")
 ROOT = Path(__file__).parents[2]
@@ -48,12 +50,20 @@ class Console:
     data_dir: Path
     redis_url: str
     log: Log
+    sessions: dict[str, str] = field(default_factory=dict)
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:
         database = Database(f"sqlite:///{self.data_dir / 'calls.db'}")
         yield database
         await database.close()
+
+    async def session(self, who: str) -> str:
+        """Token of a session that tests of this person share."""
+        if who not in self.sessions:
+            async with self.client(who) as client:
+                self.sessions[who] = str(client.cookies[COOKIE])
+        return self.sessions[who]
 
     @asynccontextmanager
     async def client(self, who: str) -> AsyncIterator[httpx.AsyncClient]:
@@ -119,29 +129,44 @@ async def _fill(data_dir: Path) -> Log:
     return log
 
 
+in_browser = pytest.mark.asyncio(loop_scope="session")
+"""For tests that share the one browser: starting it costs more than most of them."""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
 Visit = Callable[..., Awaitable[Page]]
 
 
-@pytest.fixture
-def visit(console: Console, open_page: Opener) -> Visit:
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(console: Console, open_page: Opener) -> AsyncIterator[Visit]:
     """Opens a page of the console, signed in: `await visit("/calls", who="sam", dark=True)`.
 
     A page that asks for something outside, or has an error, fails the test.
     """
 
+    windows: list[BrowserContext] = []
+
     async def visit(
         path: str, who: str = "sam", size: tuple[int, int] = DESKTOP, *, dark: bool = False
     ) -> Page:
-        page = await open_page(f"{console.url}/sign-in?next={path}", size, dark=dark)
+        page = await open_page("about:blank", size, dark=dark)
         page.on("request", lambda request: _inside(console, request.url))
         page.on("pageerror", lambda error: pytest.fail(f"{path}: {error}"))
-        await page.fill("#email", f"{who}@example.com")
-        await page.fill("#password", PASSWORD)
-        await page.click("button")
+        windows.append(page.context)
+        cookie = {"name": COOKIE, "value": await console.session(who), "url": console.url}
+        await page.context.add_cookies([cookie])
+        await page.goto(console.url + path)
         await page.wait_for_selector(".content")
         return page
 
-    return visit
+    yield visit
+    for each in windows:
+        await each.close()
 
 
 def _inside(console: Console, url: str) -> None:

@@ -20,6 +20,8 @@ from agent.supervisor.audit import AuditLog
 from agent.supervisor.rate_limit import RateLimit
 from agent.supervisor.sign_in import FAILURES, SignIns
 from tests.console.conftest import COMMAND, PASSWORD, Console
+from tests.serving.scripted_model import ScriptedModel
+from vita_model.serving.server import ServerConfig, open_listener, serving
 
 pytestmark = pytest.mark.integration
 
@@ -93,6 +95,18 @@ async def test_too_many_wrong_passwords_lock_the_account(door: Door):
     assert locked.status_code == 429
     assert "try again in" in locked.text
     assert int(locked.headers["retry-after"]) > 0
+
+
+async def test_the_footer_names_the_weights_and_their_licence():
+    about = About("ws://127.0.0.1:9/v1/realtime")
+    await about.refresh()
+    assert "Model server not reached" in about.lines()
+    listener = open_listener("127.0.0.1", 0)
+    host, port = listener.getsockname()
+    async with serving(ScriptedModel(), listener, ServerConfig()):
+        about = About(f"ws://{host}:{port}/v1/realtime")
+        await about.refresh()
+    assert about.lines()[1:] == ["Weights: scripted", "Licence: Apache-2.0"]
 
 
 async def test_a_recording_is_sent_in_ranges_to_who_may_listen(console: Console):

@@ -9,7 +9,7 @@ from playwright.async_api import Page
 
 from agent.store.engine import Database
 from tests.browser.conftest import Shot
-from tests.console.conftest import Console, Visit
+from tests.console.conftest import Console, Visit, in_browser
 from tests.console.live_call import Switchboard, switchboard
 
 pytestmark = pytest.mark.integration
@@ -57,6 +57,7 @@ async def start_talks(board: Switchboard, console: Console) -> str:
     return first
 
 
+@in_browser
 async def test_running_calls(console: Console, visit: Visit, shot: Shot):
     database = Database(f"sqlite:///{console.data_dir / 'calls.db'}")
     async with switchboard(console.redis_url, database, console.data_dir / "pictures") as board:
@@ -68,6 +69,7 @@ async def test_running_calls(console: Console, visit: Visit, shot: Shot):
     await database.close()
 
 
+@in_browser
 async def test_a_call(console: Console, visit: Visit, shot: Shot):
     page = await visit(f"/calls/{console.log.recorded}")
     await page.wait_for_function("document.querySelector('audio')?.readyState >= 1")
@@ -78,6 +80,7 @@ async def test_a_call(console: Console, visit: Visit, shot: Shot):
     await shot(await settled(page), "console-call")
 
 
+@in_browser
 @pytest.mark.parametrize(
     ("path", "name", "dark"),
     [
@@ -91,5 +94,6 @@ async def test_a_page(visit: Visit, shot: Shot, path: str, name: str, dark: bool
     await shot(await settled(await visit(path, who="ana", dark=dark)), name)
 
 
+@in_browser
 async def test_on_a_tablet(visit: Visit, shot: Shot):
     await shot(await settled(await visit("/calls", size=TABLET, dark=True)), "console-tablet")

@@ -50,7 +50,7 @@ def add(parts: Parts) -> None:
 
 async def _running(parts: Parts, visitor: Visitor, call_id: str) -> LiveCall | None:
     try:
-        calls = await parts.desk.live.list(visitor.actor)
+        calls = await parts.watch.calls(visitor.actor)
     except SessionStoreError:
         return None
     return next((call for call in calls if call.call_id == call_id), None)

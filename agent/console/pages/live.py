@@ -52,7 +52,7 @@ class Board:
     async def _look(self) -> None:
         try:
             await self._visitor.check()
-            self._calls = list(await self._parts.desk.live.list(self._visitor.actor))
+            self._calls = list(await self._parts.watch.calls(self._visitor.actor))
             self._stale = False
         except NotSignedInError:
             self._timer.cancel()
