@@ -166,8 +166,7 @@ class Spool:
         """
         self._probes = (self._probes + 1) % (1 << 30)
         try:
-            with self._guard:
-                self._fast.execute(f"PRAGMA user_version={self._probes}")
+            self._back.execute(f"PRAGMA user_version={self._probes}")
         except sqlite3.Error as error:
             raise SpoolError(f"The spool {self.path} takes no event: {error}.") from error
 
