@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from agent.errors import ConfigurationError
 from agent.log import configure_logging
@@ -35,7 +35,10 @@ def list_tools() -> None:
     """Show every installed tool, and every plugin that failed with its reason."""
     configure_logging(level="CRITICAL")
     registry, away = asyncio.run(_everything())
-    table = Table("tool", "from", "arguments", "what it does", "effect", "time limit")
+    names = Column("tool", no_wrap=True)
+    table = Table(
+        names, "from", "arguments", "what it does", Column("effect", no_wrap=True), "limit"
+    )
     for tool in sorted(registry, key=lambda tool: tool.name):
         table.add_row(
             tool.name,
