@@ -19,6 +19,17 @@ PATH = "/api/v1"
 WINDOW_S = 60
 REFUSALS = 30
 
+ROUTERS = (
+    calls.router,
+    recordings.tagged,
+    recordings.router,
+    live.router,
+    remarks.router,
+    lines.router,
+    statistics.router,
+    people.router,
+)
+
 _TEXT = """\
 What supervisors see and do, for programs. Every request needs an API key; personal data is masked
 unless `reveal` is asked for and allowed. Errors are problem documents with a stable `code`.
@@ -64,17 +75,8 @@ def build_api(parts: ApiParts) -> FastAPI:
     )
     app.state.parts = parts
     app.add_middleware(BodyLimit)
-    answer_with_problems(app)
-    for router in (
-        calls.router,
-        recordings.tagged,
-        recordings.router,
-        live.router,
-        remarks.router,
-        lines.router,
-        statistics.router,
-        people.router,
-    ):
+    answer_with_problems(app, [route for router in ROUTERS for route in router.routes])
+    for router in ROUTERS:
         app.include_router(router)
 
     @app.get("/health", tags=["health"])

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
-from agent.api_http.parts import PAGE, Cursor, Limit, Parts, Reveal, TaggedRoute, Who
+from agent.api_http.parts import PAGE, Cursor, Limit, Parts, Reveal, TaggedRoute, Time, Who
 from agent.calls.outbound import OutboundRequest
 from agent.supervisor.views import (
     CallDetails,
@@ -24,7 +24,7 @@ from agent.supervisor.views import (
 router = APIRouter(route_class=TaggedRoute, tags=["calls"])
 
 State = Literal["admitted", "connected", "in_progress", "transferring", "ended"]
-Time = Annotated[AwareDatetime | None, Query(description="With a time zone: 2026-03-02T09:30:00Z.")]
+When = Annotated[Time | None, Query(description="With a time zone: 2026-03-02T09:30:00Z.")]
 Word = Annotated[str, Query(max_length=200)]
 
 
@@ -36,8 +36,8 @@ async def list_calls(
     line: Annotated[str, Query(max_length=64, description="A number, or `web:NAME`.")] = "",
     state: State | None = None,
     outcome: Annotated[str, Query(max_length=32, description="Such as `caller_hung_up`.")] = "",
-    since: Time = None,
-    until: Time = None,
+    since: When = None,
+    until: When = None,
     tool: Annotated[str, Query(max_length=64, description="A tool that was used.")] = "",
     flagged: Annotated[bool | None, Query(description="Whether a note flags the call.")] = None,
     text: Annotated[Word, Query(description="Words that were said, as in `/search`.")] = "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,6 +11,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AwareDatetime, BeforeValidator
 from typing_extensions import override
 
 from agent.calls.line_source import LineSource
@@ -42,6 +44,8 @@ def _parts(request: Request) -> ApiParts:
 
 
 Parts = Annotated[ApiParts, Depends(_parts)]
+
+_NUMBER = re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
 
 _bearer = HTTPBearer(
     auto_error=False, bearerFormat="va_PREFIX_SECRET", description="A key from `vita keys create`."
@@ -77,6 +81,16 @@ Reveal = Annotated[
     Query(description="Personal data as it is. Needs `reveal`; that somebody looked is kept."),
 ]
 PAGE = SIZE
+
+
+def _no_number(given: Any) -> Any:
+    if isinstance(given, str) and _NUMBER.fullmatch(given):
+        raise ValueError("a time looks like 2026-03-02T09:30:00Z")
+    return given
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+"""A time with its zone; a bare number, which could mean seconds, is none."""
 
 
 class TaggedRoute(APIRoute):

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
 
 from agent.calls.lines_file import LinesError
 from agent.errors import NotSignedInError, TooManyRequestsError, VitaError
@@ -87,8 +88,11 @@ def problem_of(error: VitaError) -> JSONResponse:
     return problem(error.http_status, error.code, str(error), errors=mistakes, headers=headers)
 
 
-def answer_with_problems(app: FastAPI) -> None:
-    """Make an application answer every error, its own and ours, with a problem document."""
+def answer_with_problems(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Make an application answer every error, its own and ours, with a problem document.
+
+    `routes` are all there are: which methods an address takes is known by them.
+    """
 
     @app.exception_handler(VitaError)
     async def expected(_request: Request, error: VitaError) -> JSONResponse:
@@ -101,16 +105,27 @@ def answer_with_problems(app: FastAPI) -> None:
         return problem(422, "invalid_request", f"{detail}.", errors=mistakes)
 
     @app.exception_handler(HTTPException)
-    async def refused(_request: Request, error: HTTPException) -> JSONResponse:
-        status = error.status_code
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        # A body that is no JSON is as wrong as one that says the wrong things.
+        status = 422 if error.status_code == 400 else error.status_code
         detail = _ADVICE.get(status, f"{error.detail}.")
         code = _CODES.get(status, "invalid_request" if status < 500 else "internal")
-        return problem(status, code, detail, headers=error.headers)
+        headers = {"Allow": _allowed(routes, request)} if status == 405 else error.headers
+        return problem(status, code, detail, headers=headers)
 
     @app.exception_handler(Exception)
     async def broken(_request: Request, _error: Exception) -> JSONResponse:
         # The server logs the error itself, with its trace.
         return problem(500, "internal", "Something broke here: the agent's log says what.")
+
+
+def _allowed(routes: Sequence[BaseRoute], request: Request) -> str:
+    """Every method of an address: each route knows only its own."""
+    found: set[str] = set()
+    for route in routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return ", ".join(sorted(found))
 
 
 def _mistake(error: Mapping[str, Any]) -> Mistake:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
-from agent.api_http.parts import Parts, TaggedRoute, Who
+from agent.api_http.parts import Parts, TaggedRoute, Time, Who
 from agent.supervisor.statistics import Statistics
 
 router = APIRouter(route_class=TaggedRoute, tags=["statistics"])
@@ -17,8 +16,8 @@ router = APIRouter(route_class=TaggedRoute, tags=["statistics"])
 async def statistics(
     parts: Parts,
     who: Who,
-    since: Annotated[AwareDatetime, Query(description="With a time zone.")],
-    until: Annotated[AwareDatetime, Query(description="At most 92 days later; not included.")],
+    since: Annotated[Time, Query(description="With a time zone.")],
+    until: Annotated[Time, Query(description="At most 92 days later; not included.")],
     line: Annotated[str, Query(max_length=64)] = "",
 ) -> Statistics:
     """Calls by hour, how they ended, how fast the answers came, how tools were used."""

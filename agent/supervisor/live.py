@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,7 @@ WAIT_S = 2.0
 GONE_AFTER_S = 20.0
 """A call that nobody serves any more may be taken up by another worker; then it is over."""
 START = "0-0"
+_POSITION = re.compile(r"[0-9]{1,18}-[0-9]{1,18}")
 
 
 class LiveCalls:
@@ -108,8 +110,7 @@ class LiveCalls:
         actor.need("read")
         if reveal:
             actor.need("reveal")
-        time, dash, number = after.partition("-")
-        if not (dash and time.isdecimal() and number.isdecimal()):
+        if not _POSITION.fullmatch(after):
             raise InvalidRequestError(f"A position looks like 1700000000000-0; start with {START}.")
         if not await self._feed.read(call_id, limit=1):
             raise NotFoundError(f"The call {call_id} is not running, and has not been for hours.")

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agent.errors import CallLogUnavailableError, ConflictError
+from agent.errors import CallLogUnavailableError, ConflictError, InvalidRequestError
 from agent.store import unit_of_work
 from agent.store.engine import Database
 
@@ -54,6 +54,11 @@ def _sentence() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
         raise CallLogUnavailableError(
             "The call log's database does not answer: try again, and check that it runs."
+        ) from error
+    except (DataError, OverflowError) as error:
+        # A zero character, or a number beyond what any row has.
+        raise InvalidRequestError(
+            "The database cannot hold what was given: leave out control characters."
         ) from error
     except IntegrityError as error:
         raise ConflictError("This was changed at the same moment: look, and try again.") from error
