@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from agent.store.engine import Database
 from agent.store.tables import StillRow
 from agent.supervisor.access import Actor
 from agent.supervisor.audit import AuditLog
-from agent.supervisor.recordings import safe_path
+from agent.supervisor.recordings import MOST_FILES, safe_path
 from agent.supervisor.transactions import reading
 
 FOLDER = "stills"
@@ -44,9 +45,11 @@ class Stills:
         """
         actor.need("listen")
         query = select(StillRow).where(StillRow.call_id == call_id).order_by(StillRow.seq)
-        async with reading(self._database) as db:
-            rows = (await db.scalars(query.offset(max(number, 0)).limit(1))).all()
-        path = safe_path(self._root, rows[0].path) if rows and number >= 0 else None
+        rows: Sequence[StillRow] = ()
+        if 0 <= number < MOST_FILES:
+            async with reading(self._database) as db:
+                rows = (await db.scalars(query.offset(number).limit(1))).all()
+        path = safe_path(self._root, rows[0].path) if rows else None
         if path is None or not await asyncio.to_thread(path.is_file):
             raise NotFoundError(f"The call {call_id} has no picture {number} on this machine.")
         await self._audit.record(actor, "still.open", f"call/{call_id}", {"number": number})
