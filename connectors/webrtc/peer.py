@@ -30,6 +30,7 @@ from connectors.webrtc.messages import (
 )
 from connectors.webrtc.microphone import Microphone
 from connectors.webrtc.playout import Playout
+from connectors.webrtc.rates import RateLimit
 from connectors.webrtc.track import PlayoutTrack
 
 log = get_logger(__name__)
@@ -40,6 +41,8 @@ CLOSE_S = 1.5
 LONGEST_DELAY_S = 1.0
 WATCH_S = 0.5
 ASK_AGAIN_S = 1.0
+TYPED_PER_MINUTE = 30
+"""Every typed turn costs an answer; nobody types faster."""
 
 
 class WebRtcLeg:
@@ -63,6 +66,7 @@ class WebRtcLeg:
         self._video = video
         self._gone = asyncio.Event()
         self._wanted = asyncio.Event()
+        self._typed = RateLimit(TYPED_PER_MINUTE)
         self._heard_at = time.monotonic()
         self._events: asyncio.Queue[LegEvent | None] = asyncio.Queue()
         self._microphone = Microphone(WIDEBAND)
@@ -210,14 +214,14 @@ class WebRtcLeg:
                 self._send({"type": "alive"})
             case CameraSwitched(on=on):
                 self._camera.switch(on=on and self._video)
-            case Typed(text=text):
+            case Typed(text=text) if self._typed.allows("", self._heard_at):
                 self._put(TextTyped(text))
             case Digit(digit=digit):
                 self._put(DigitPressed(digit))
             case Bye():
                 self._finish("you")
-            case None:
-                log.info("page_message_ignored")
+            case _:
+                log.debug("page_message_ignored")
 
     # Small things
 
