@@ -78,7 +78,7 @@ async def test_applied_lines_count_at_once_and_a_call_outlives_the_order_to_stop
             )
             assert await applied.wait() == 0
             log += await _lines_until(agent, "lines_taken")
-            script = [WaitForAgent(), QUESTION, WaitForAgent(), Pause(6000), QUESTION]
+            script = [WaitForAgent(), QUESTION, WaitForAgent(), Pause(2500), QUESTION]
             script += [WaitForAgent(), HangUp()]
             call = await twin.place_call(to="+15550100", from_=CALLER, script=script)
             log += await _lines_until(agent, "turn_answered")
