@@ -276,6 +276,12 @@ class CallDesk(Protocol):
         """
         ...
 
+    async def message_left(
+        self, carrier: str, carrier_call_id: str, url: str, duration_s: int
+    ) -> None:
+        """The caller left a message with the carrier, to be heard at `url` with its credentials."""
+        ...
+
     async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
         """The carrier reports that the call is over (it may be so before any media came)."""
         ...
@@ -294,7 +300,7 @@ class CallDesk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """After the stream: hang up, dial a human, reconnect the agent, or say sorry and hang up."""
+    """After the stream: hang up, dial a human, reconnect the agent, take a message, or say sorry."""
 
-    kind: Literal["hang_up", "dial", "reconnect", "apologise"]
+    kind: Literal["hang_up", "dial", "reconnect", "take_message", "apologise"]
     target: str = ""

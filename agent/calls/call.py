@@ -126,17 +126,22 @@ class Call:
         return replace(self, state=state)
 
 
-def next_step(call: Call, *, human: str = "", dialled: str = "") -> NextStep:
+def next_step(
+    call: Call, *, human: str = "", dialled: str = "", takes_messages: bool = False
+) -> NextStep:
     """What the carrier should do when the media stream has ended and the caller is still there.
 
     Args:
         call: Where it stands.
         human: Number of a person who may take over when the agent cannot go on; empty for none.
         dialled: Why a person was not reached a moment ago; empty when nobody was dialled.
+        takes_messages: Whether a caller nobody can help may leave a message.
     """
     if call.resumable and call.attempt < MAX_ATTEMPTS:
         return NextStep("reconnect")
     if not call.resumable and call.reason != "failed":
         return NextStep("hang_up")
     human = call.transfer_to or human
-    return NextStep("dial", human) if human and not dialled else NextStep("apologise")
+    if human and not dialled:
+        return NextStep("dial", human)
+    return NextStep("take_message" if takes_messages else "apologise")

@@ -34,6 +34,7 @@ class Line(BaseModel):
         after_hours_text: Said to callers outside `hours`.
         tools: Names of the tools this line may use.
         transfer_target: Number of a person to hand the caller to, E.164; empty for none.
+        voicemail: Whether a caller nobody can help may leave a message with the carrier.
         recording: Whether calls are recorded.
         recording_announcement: Said with the disclosure on a line that records; may be empty.
         video: Whether a caller from the web may show something to the camera.
@@ -62,6 +63,7 @@ class Line(BaseModel):
     after_hours_text: str = ""
     tools: tuple[str, ...] = ()
     transfer_target: E164OrNone = ""
+    voicemail: bool = False
     recording: bool = False
     recording_announcement: str = ""
     video: bool = False

@@ -176,6 +176,21 @@ class FrontDesk:
             serving.live.intents.ask_hang_up("answering machine", last_words=words)
             return False
 
+    async def message_left(
+        self, carrier: str, carrier_call_id: str, url: str, duration_s: int
+    ) -> None:
+        """The caller left a message with the carrier.
+
+        Raises:
+            SessionStoreError: Redis is out of reach.
+            SpoolError: The local disk takes no record of it.
+        """
+        call_id = calls.call_id_for(carrier, carrier_call_id)
+        with bound_call(call_id):
+            journal = self.journals(call_id, await self.leases.next_epoch(call_id))
+            journal.record("voicemail", {"url": url, "duration_s": duration_s}, durable=True)
+            log.info("message_left", seconds=duration_s)
+
     async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
         """The carrier reports that the call is over; a stream that is still open is closed."""
         call_id = calls.call_id_for(carrier, carrier_call_id)
@@ -205,8 +220,13 @@ class FrontDesk:
             except SessionStoreError as error:
                 log.warning("next_step_unknown", reason=str(error))
                 return NextStep("apologise")
-            human = session.line.transfer_target
-            step = calls.next_step(call, human=human, dialled=dialled)
+            line = session.line
+            step = calls.next_step(
+                call,
+                human=line.transfer_target,
+                dialled=dialled,
+                takes_messages=line.voicemail,
+            )
             log.info("next_step", step=step.kind)
             return step
 

@@ -83,6 +83,12 @@ class Door:
         """Who answered an outbound call; True: the carrier should hang up."""
         return await self._desk.answered_by(carrier, carrier_call_id, verdict)
 
+    async def message_left(
+        self, carrier: str, carrier_call_id: str, url: str, duration_s: int
+    ) -> None:
+        """The caller left a message with the carrier."""
+        await self._desk.message_left(carrier, carrier_call_id, url, duration_s)
+
     async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
         """The carrier reports that the call is over."""
         await self._desk.ended(carrier, carrier_call_id, reason)

@@ -161,6 +161,13 @@ class TransferFailed(TypedDict):
     status: str
 
 
+class Voicemail(TypedDict):
+    """The caller left a message with the carrier, which keeps it at `url`."""
+
+    url: str
+    duration_s: int
+
+
 class Recording(TypedDict):
     """A recording was closed."""
 
@@ -228,6 +235,7 @@ KINDS = MappingProxyType(
         "hang_up": HangUp,
         "transfer": Transfer,
         "transfer_failed": TransferFailed,
+        "voicemail": Voicemail,
         "recording": Recording,
         "still": Still,
         "model_link": ModelLink,

@@ -20,6 +20,13 @@ CONNECTING = "I will connect you with a person."
 AGAIN_LATER = "Please call again in a few minutes. Goodbye."
 """Said when the agent has had to give up, and has said so."""
 
+AFTER_THE_TONE = "Please leave a message after the tone. Press any key when you are done."
+NOTHING_HEARD = "I heard nothing. Goodbye."
+MESSAGE_TAKEN = "Thank you. Your message was taken. Goodbye."
+LONGEST_MESSAGE_S = 120
+MESSAGE_PAUSE_S = 5
+"""Silence that ends a message."""
+
 RING_TIME_S = 25
 """How long a human's phone rings before the caller comes back to the agent."""
 
@@ -48,6 +55,22 @@ def dial(config: TwilioConfig, target: str, first_say: str = "") -> str:
             answer_on_bridge=True,
         )
     )
+    return str(answer)
+
+
+def take_message(config: TwilioConfig) -> str:
+    """Record what the caller wants to leave; the resume URL is told where it is."""
+    answer = VoiceResponse()
+    answer.say(AFTER_THE_TONE)
+    answer.record(
+        action=config.url(AFTER_PATH),
+        method="POST",
+        max_length=LONGEST_MESSAGE_S,
+        timeout=MESSAGE_PAUSE_S,
+        play_beep=True,
+    )
+    answer.say(NOTHING_HEARD)  # only reached when nothing was recorded
+    answer.hangup()
     return str(answer)
 
 

@@ -30,6 +30,7 @@ CARRIER = "twilio"
 MAX_BODY = 64 * 1024
 MAX_FIELDS = 200
 LONGEST_VERDICT = 32
+LONGEST_URL = 500
 
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """Call states after which nothing more happens."""
@@ -70,6 +71,8 @@ class Webhooks:
             fields = await self._fields(request)
         except RejectedRequestError as error:
             return _rejected(request, error)
+        if fields.get("RecordingUrl"):
+            return _twiml(await self._message_left(fields))
         if fields.get("CallStatus") in OVER:
             return _twiml(answers.hang_up())
         dialled = fields.get("DialCallStatus")
@@ -144,9 +147,26 @@ class Webhooks:
             return answers.dial(self._config, step.target, answers.CONNECTING)
         if step.kind == "reconnect":
             return await self._admit(call)
+        if step.kind == "take_message":
+            return answers.take_message(self._config)
         if step.kind == "apologise":
             return answers.say_and_hang_up(answers.AGAIN_LATER)
         return answers.hang_up()
+
+    async def _message_left(self, fields: dict[str, str]) -> str:
+        """A message that cannot be noted is still kept by the carrier."""
+        length = fields.get("RecordingDuration", "")
+        try:
+            async with asyncio.timeout(self._config.webhook_timeout_s):
+                await self._desk.message_left(
+                    CARRIER,
+                    fields["CallSid"],
+                    fields["RecordingUrl"][:LONGEST_URL],
+                    int(length) if length.isdecimal() else 0,
+                )
+        except (VitaError, TimeoutError) as error:
+            log.error("message_not_noted", reason=_reason(error))  # noqa: TRY400 - expected
+        return answers.say_and_hang_up(answers.MESSAGE_TAKEN)
 
     async def _fields(self, request: Request) -> dict[str, str]:
         """The form, once its size, encoding and signature are right.

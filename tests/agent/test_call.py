@@ -75,6 +75,8 @@ def test_a_failed_call_goes_to_a_person_once():
     failed = talking().end("failed")
     assert next_step(failed, human="+15550199") == NextStep("dial", "+15550199")
     assert next_step(failed, human="+15550199", dialled="no-answer") == NextStep("apologise")
+    last = next_step(failed, human="+15550199", dialled="no-answer", takes_messages=True)
+    assert last == NextStep("take_message")
 
 
 def test_a_carrier_may_end_a_call_that_never_connected():

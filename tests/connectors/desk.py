@@ -75,6 +75,7 @@ class EchoDesk:
     admitted: list[IncomingCall] = field(default_factory=list)
     endings: list[tuple[str, str]] = field(default_factory=list)
     verdicts: list[tuple[str, str]] = field(default_factory=list)
+    messages: list[tuple[str, str, int]] = field(default_factory=list)
     dialled: list[str] = field(default_factory=list)
     outcomes: list[CallOutcome] = field(default_factory=list)
     events: list[LegEvent] = field(default_factory=list)
@@ -105,6 +106,11 @@ class EchoDesk:
     async def answered_by(self, carrier: str, carrier_call_id: str, verdict: str) -> bool:
         self.verdicts.append((carrier_call_id, verdict))
         return verdict.startswith("machine")
+
+    async def message_left(
+        self, carrier: str, carrier_call_id: str, url: str, duration_s: int
+    ) -> None:
+        self.messages.append((carrier_call_id, url, duration_s))
 
     async def ended(self, carrier: str, carrier_call_id: str, reason: str) -> None:
         self.endings.append((carrier_call_id, reason))

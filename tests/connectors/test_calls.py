@@ -135,6 +135,29 @@ async def test_after_the_stream_the_desk_says_what_is_next(step: NextStep, verb:
     assert agent.desk.outcomes == ["agent_ended"]
 
 
+async def test_a_caller_nobody_can_help_leaves_a_message() -> None:
+    async with agent_and_twin(EchoDesk(steps=[NextStep("take_message")])) as agent:
+        call = await agent.twin.place_call(
+            to=LINE,
+            script=[
+                GREETING,
+                Press("5"),
+                GREETING,
+                Pause(500),
+                Speak(tone(900)),
+                Press("#"),
+                GREETING,
+            ],
+        )
+        await call.wait_ended(30)
+        (recording,) = agent.twin.recordings.values()
+    ((sid, url, seconds),) = agent.desk.messages
+    assert sid == call.sid
+    assert url.endswith(recording.sid)
+    assert seconds == recording.duration_s
+    assert "Your message was taken" in str(call.timeline.of("verb"))
+
+
 async def test_a_reconnect_gives_a_fresh_stream_with_a_fresh_token() -> None:
     async with agent_and_twin(EchoDesk(steps=[NextStep("reconnect")])) as agent:
         call = await agent.twin.place_call(

@@ -168,20 +168,27 @@ async def test_a_closed_line_says_so_and_opens_no_stream(tmp_path: Path) -> None
 
 
 @pytest.mark.timeout(60)
-async def test_a_model_that_is_not_there_is_apologised_for_and_a_person_takes_over(
+async def test_without_a_model_an_apology_then_a_person_then_a_message(
     tmp_path: Path,
 ) -> None:
-    async with house(tmp_path, Script(), model_url="ws://127.0.0.1:1/v1/realtime", **PERSON) as at:
-        at.twin.set_callee(HUMAN, Callee(ring_s=0.1, script=[Speak(tone(300)), Pause(200)]))
-        call = await at.twin.place_call(to=LINE, script=[WaitForEnd()])
-        await call.wait_ended(40)
+    dead = "ws://127.0.0.1:1/v1/realtime"
+    line = {"voicemail": True, "transfer_target": HUMAN}
+    async with house(tmp_path, Script(), model_url=dead, **line) as at:
+        at.twin.set_callee(HUMAN, Callee(policy="no_answer", ring_s=0.2))
+        moments = [GREETING] * 3  # to hold on, the apology, the person who is rung
+        call = await at.twin.place_call(
+            to=LINE, script=[*moments, GREETING, Pause(600), Speak(tone(900)), HangUp()]
+        )
+        await call.wait_ended(50)
         record = await at.record(call.sid)
-    assert said(record)[0] == "One moment, please."
-    assert said(record)[-1] == "I am sorry, there is a technical problem."
-    assert call.timeline.of("dial")[-1]["status"] == "completed"
+        (recording,) = at.twin.recordings.values()
+        await at.agent.application.shipper.drain()
+        record = await at.record(call.sid)
+    assert said(record) == ["One moment, please.", "I am sorry, there is a technical problem."]
+    assert call.timeline.of("dial")[-1]["status"] == "no-answer"
+    (message,) = payloads(record, "voicemail")
+    assert message["url"].endswith(recording.sid)
     assert record.call.end_reason == "failed"
-    first = call.heard.first_audio_ms
-    assert first is not None
 
 
 OUT = {"outbound": {"greeting": "It is about tomorrow.", "time_zone": "UTC", "hours": "0:00-24:00"}}

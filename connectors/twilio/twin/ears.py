@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from connectors.twilio.twin.audio import is_voice
+from connectors.twilio.twin.audio import FRAME_MS, SILENT_FRAME, is_voice
 from connectors.twilio.twin.caller import ScriptedCaller
 from connectors.twilio.twin.playout import Played
 
@@ -35,6 +35,42 @@ class Attendant:
         """The prompt has ended."""
         self.marks.update(marks)
         self.done.set()
+
+
+class Tape:
+    """Records the caller, until a key or a silence."""
+
+    def __init__(self, finish_on: str, silence_s: float, longest_s: float) -> None:
+        self._finish_on = finish_on
+        self._silent_limit = silence_s * 1000 / FRAME_MS
+        self._longest = longest_s * 1000 / FRAME_MS
+        self._silent = 0
+        self.frames: list[bytes] = []
+        self.voiced = False
+        self.digits = ""
+        self.full = asyncio.Event()
+        """Enough is recorded."""
+
+    def hear(self, frame: bytes) -> None:
+        """Keep 20 ms."""
+        self.frames.append(frame)
+        self._silent = 0 if is_voice(frame) else self._silent + 1
+        self.voiced |= self._silent == 0
+        if self._silent >= self._silent_limit or len(self.frames) >= self._longest:
+            self.full.set()
+
+    def miss(self) -> None:
+        """Keep 20 ms of silence."""
+        self.hear(SILENT_FRAME)
+
+    def press(self, digit: str) -> None:
+        """A key that ends the recording."""
+        if digit in self._finish_on:
+            self.digits = digit
+            self.full.set()
+
+    def played(self, marks: tuple[str, ...]) -> None:
+        """Nothing is played meanwhile."""
 
 
 class Person:

@@ -14,13 +14,13 @@ from connectors.twilio.twin.account import new_sid
 from connectors.twilio.twin.audio import Pcm, load_audio, spoken_ms, tone
 from connectors.twilio.twin.call import TwinCall
 from connectors.twilio.twin.caller import ScriptedCaller
-from connectors.twilio.twin.ears import PROMPT_END, Attendant, Person
+from connectors.twilio.twin.ears import PROMPT_END, Attendant, Person, Tape
 from connectors.twilio.twin.line import Line
 from connectors.twilio.twin.media import MediaStream
 from connectors.twilio.twin.playout import Playout
 from connectors.twilio.twin.twiml import Document, Element, TwimlError
 from connectors.twilio.twin.webhooks import Method, WebhookError
-from connectors.twilio.twin.world import HUMAN, Fetch, Policy, World
+from connectors.twilio.twin.world import HUMAN, Fetch, Policy, Recording, World
 
 HANG_UP: Final = "hang_up"
 Next = Fetch | Literal["hang_up"] | None
@@ -28,6 +28,7 @@ Next = Fetch | Literal["hang_up"] | None
 
 DEFAULT_RING_LIMIT_S = 30.0
 DEFAULT_GATHER_TIMEOUT_S = 5.0
+BEEP_MS = 400
 
 _DIAL_STATUS: dict[Policy, str] = {
     "answer": "completed",
@@ -45,6 +46,8 @@ class Executor:
         self._line = line
         self._world = world
         self._base_url = ""
+        self.left_behind: Fetch | None = None
+        """What is still to be told when a caller hangs up while leaving a message."""
 
     async def run(self, document: Document, base_url: str) -> Fetch | None:
         """Perform the verbs in order.
@@ -74,20 +77,23 @@ class Executor:
         return None
 
     async def _perform(self, verb: Element) -> Next:
+        then: Next = None
         match verb.name:
             case "Say" | "Play" | "Pause":
                 await self._play(await self._sound(verb))
             case "Gather":
-                return await self._gather(verb)
+                then = await self._gather(verb)
             case "Redirect":
-                return Fetch(self._url(verb.text), _method(verb))
+                then = Fetch(self._url(verb.text), _method(verb))
             case "Dial":
-                return await self._dial(verb)
+                then = await self._dial(verb)
+            case "Record":
+                then = await self._record(verb)
             case "Connect":
-                return await self._connect(verb)
+                then = await self._connect(verb)
             case _:  # Hangup; Reject on a call that is answered already
-                return HANG_UP
-        return None
+                then = HANG_UP
+        return then
 
     def _url(self, address: str) -> str:
         """The absolute form of an address in the document."""
@@ -138,6 +144,41 @@ class Executor:
         return self._action(verb, Digits=digits) or Fetch(
             self._url(here), _method(verb), {"Digits": digits}
         )
+
+    async def _record(self, verb: Element) -> Next:
+        """Keep what the caller says. Nothing said is nothing kept, and the next verb follows."""
+        if verb.attributes.get("playBeep", "true") != "false":
+            await self._play(tone(BEEP_MS))
+        tape = Tape(
+            verb.attributes.get("finishOnKey", "1234567890*#"),
+            _seconds(verb, "timeout", DEFAULT_GATHER_TIMEOUT_S),
+            _seconds(verb, "maxLength", 3600.0),
+        )
+        try:
+            with self._line.connected(Playout(), tape):
+                await tape.full.wait()
+        except asyncio.CancelledError:
+            tape.digits = "hangup"
+            self.left_behind = self._recorded(verb, tape)
+            raise
+        return self._recorded(verb, tape)
+
+    def _recorded(self, verb: Element, tape: Tape) -> Fetch | None:
+        if not tape.voiced:
+            return None
+        recording = Recording(self._call.sid, b"".join(tape.frames))
+        self._world.recordings[recording.sid] = recording
+        self._call.timeline.add("recording", sid=recording.sid, seconds=recording.duration_s)
+        account = self._world.account.sid
+        fields = {
+            "RecordingSid": recording.sid,
+            "RecordingUrl": f"{self._world.base_url()}/2010-04-01/Accounts/{account}"
+            f"/Recordings/{recording.sid}",
+            "RecordingDuration": str(recording.duration_s),
+            "Digits": tape.digits,
+        }
+        here = self._base_url or "."
+        return self._action(verb, **fields) or Fetch(self._url(here), _method(verb), fields)
 
     async def _dial(self, verb: Element) -> Next:
         number = verb.child("Number")

@@ -94,7 +94,7 @@ def rest_router(account: TwinAccount, exchange: Exchange, faults: Faults) -> API
 
     async def answer(request: Request, act: Callable[[FormData], TwinCall], status: int) -> Any:
         try:
-            _authenticate(request, account)
+            authenticate(request, account)
             _fail_on_purpose(faults)
             async with request.form() as form:
                 call = act(form)
@@ -109,7 +109,7 @@ def rest_router(account: TwinAccount, exchange: Exchange, faults: Faults) -> API
     @router.get("/Calls.json")
     async def listing(request: Request) -> Any:
         try:
-            _authenticate(request, account)
+            authenticate(request, account)
             return JSONResponse(_page(exchange.calls, request, account.sid))
         except RestError as error:
             return error.response()
@@ -125,7 +125,12 @@ def rest_router(account: TwinAccount, exchange: Exchange, faults: Faults) -> API
     return router
 
 
-def _authenticate(request: Request, account: TwinAccount) -> None:
+def authenticate(request: Request, account: TwinAccount) -> None:
+    """Let the account's own credentials in.
+
+    Raises:
+        RestError: 20003, others.
+    """
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     try:
         user, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")

@@ -69,11 +69,21 @@ class CallRun:
                 await asyncio.wait({live})
                 over = "completed" if live.cancelled() else live.result()
                 self._become(self._verdict or over)
+                await self._tell_what_was_left()
                 self._reports.put_nowait(None)
         finally:
             if not self.call.is_over:  # the twin itself is closing
                 self.call.become("failed")
             self.call.settle()
+
+    async def _tell_what_was_left(self) -> None:
+        left = self._executor.left_behind
+        if left is None:
+            return
+        try:
+            await self._fetch(left, {})
+        except (TwimlError, WebhookError) as error:
+            self.call.timeline.add("warning", code=error.code, reason=str(error))
 
     def redirect(self, instruction: Instruction) -> None:
         """Drop what is being performed and go on with this."""

@@ -26,6 +26,19 @@ _VERBS: dict[str, frozenset[str]] = {
             "actionOnEmptyResult",
         }
     ),
+    "Record": frozenset(
+        {
+            "action",
+            "method",
+            "timeout",
+            "finishOnKey",
+            "maxLength",
+            "playBeep",
+            "trim",
+            "recordingStatusCallback",
+            "recordingStatusCallbackMethod",
+        }
+    ),
     "Redirect": frozenset({"method"}),
     "Hangup": frozenset(),
     "Reject": frozenset({"reason"}),

@@ -18,10 +18,11 @@ from connectors.twilio.twin.call import TwinCall
 from connectors.twilio.twin.caller import Script, ScriptedCaller, WaitForAgent
 from connectors.twilio.twin.control import control_router
 from connectors.twilio.twin.faults import Faults
+from connectors.twilio.twin.recordings import recordings_router
 from connectors.twilio.twin.rest import QueueFullError, rest_router
 from connectors.twilio.twin.run import CallRun, Dialled
 from connectors.twilio.twin.webhooks import Dialer
-from connectors.twilio.twin.world import Callee, Fetch, Instruction, Order, World
+from connectors.twilio.twin.world import Callee, Fetch, Instruction, Order, Recording, World
 
 DEFAULT_CALLER = "+15550123"
 HEAR_GREETING: Script = (WaitForAgent(),)
@@ -77,6 +78,7 @@ class Twin:
             fallback_url=fallback_url,
             faults=self.faults,
             calls_per_second=calls_per_second,
+            base_url=lambda: self.url,
             tls=tls,
             on_stream_loss=on_stream_loss,
             voice=voice,
@@ -115,6 +117,11 @@ class Twin:
     def set_callee(self, number: str, callee: Callee) -> None:
         """Say how `number` behaves when it is dialled."""
         self._world.callees[number] = callee
+
+    @property
+    def recordings(self) -> dict[str, Recording]:
+        """What callers left, by SID."""
+        return self._world.recordings
 
     def find(self, sid: str) -> CallRun | None:
         """The run of a call, for REST."""
@@ -162,6 +169,7 @@ class Twin:
         await self._tasks.close()
         self._runs.clear()
         self._world.callees.clear()
+        self._world.recordings.clear()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
@@ -186,6 +194,7 @@ class Twin:
     def _app(self) -> FastAPI:
         app = FastAPI(title="Carrier twin", docs_url="/_emu/docs", openapi_url="/_emu/openapi.json")
         app.include_router(rest_router(self.account, self, self.faults))
+        app.include_router(recordings_router(self.account, self.recordings))
         app.include_router(control_router(self))
         return app
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from connectors.twilio.twin.account import TwinAccount
+from agent.mulaw import SAMPLE_RATE
+from connectors.twilio.twin.account import TwinAccount, new_sid
 from connectors.twilio.twin.audio import tone
 from connectors.twilio.twin.caller import Pause, Script, Speak, WaitForEnd
 from connectors.twilio.twin.faults import Faults
@@ -48,6 +50,20 @@ HUMAN = Callee(script=(Speak(tone(600), "hello"), Pause(400)))
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """What a caller left. `sound` is µ-law."""
+
+    call_sid: str
+    sound: bytes = field(repr=False)
+    sid: str = field(default_factory=lambda: new_sid("RE"))
+
+    @property
+    def duration_s(self) -> int:
+        """Whole seconds, begun ones included."""
+        return -(-len(self.sound) // SAMPLE_RATE)
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Shared by all calls of one twin.
 
@@ -61,6 +77,8 @@ class World:
         calls_per_second: Outbound calls placed a second, further ones wait; None for any number.
         longest_queue: So many may wait; further ones are refused.
         callees: Behaviour of numbers that are dialled.
+        recordings: What callers left, by SID.
+        base_url: Tells where the REST interface is.
         tls: Trusted certificates of the agent; None for the system's.
         on_stream_loss: What a call does when its stream breaks without a close.
         voice: What `<Say>` sounds like.
@@ -75,6 +93,8 @@ class World:
     calls_per_second: float | None = None
     longest_queue: int = 100
     callees: dict[str, Callee] = field(default_factory=dict)
+    recordings: dict[str, Recording] = field(default_factory=dict)
+    base_url: Callable[[], str] = lambda: ""
     tls: ssl.SSLContext | None = None
     on_stream_loss: Literal["continue", "hang_up"] = "continue"
     voice: Literal["tone", "silence"] = "tone"
