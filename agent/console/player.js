@@ -13,7 +13,7 @@ function colour(name) {
 }
 
 export default {
-  props: { source: String, peaks: Array, duration: Number, start: Number },
+  props: { source: String, peaks: Array, duration: Number, start: Number, leads: Boolean },
   template: `
     <div class="player">
       <div class="player-bar">
@@ -65,9 +65,11 @@ export default {
     this.onKey = (event) => this.key(event);
     this.onClick = (event) => this.click(event);
     this.onScheme = () => setTimeout(() => this.wave.setOptions(this.colours()), 30);
+    window.addEventListener("scheme", this.onScheme);
+    if (!this.leads) return;
     document.addEventListener("keydown", this.onKey);
     document.addEventListener("click", this.onClick);
-    window.addEventListener("scheme", this.onScheme);
+    window.vitaNow = () => (audio.currentTime > 0 ? clock(audio.currentTime) : "");
   },
   unmounted() {
     document.removeEventListener("keydown", this.onKey);
@@ -115,6 +117,7 @@ export default {
     tick(show = false) {
       const ms = this.$refs.audio.currentTime * 1000;
       this.now = ms / 1000;
+      if (!this.leads) return;
       let current = null;
       document.querySelectorAll("[data-from-ms]").forEach((line) => {
         if (Number(line.dataset.fromMs) <= ms + 30) current = line;

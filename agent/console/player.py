@@ -16,7 +16,13 @@ class Player(ui.element, component="player.js", esm={"vita-wavesurfer": "wavesur
     """One recording. `play_from(ms)` moves it and plays."""
 
     def __init__(
-        self, source: str, *, peaks: Sequence[Sequence[float]], duration_ms: int, start_ms: int = -1
+        self,
+        source: str,
+        *,
+        peaks: Sequence[Sequence[float]],
+        duration_ms: int,
+        start_ms: int = -1,
+        leads: bool = True,
     ) -> None:
         """Make the player.
 
@@ -25,10 +31,12 @@ class Player(ui.element, component="player.js", esm={"vita-wavesurfer": "wavesur
             peaks: One list per channel of values in 0-1, evenly spaced: caller, agent.
             duration_ms: Length of the recording.
             start_ms: Where playback stands at first; negative for the beginning.
+            leads: Whether the page's keys and its transcript belong to this player.
         """
         super().__init__()
         self._props["source"] = source
         self._props["peaks"] = [list(channel) for channel in peaks]
+        self._props["leads"] = leads
         self._props["duration"] = duration_ms / 1000
         self._props["start"] = max(start_ms, 0) / 1000
 

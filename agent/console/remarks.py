@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from agent.console.controls import icon_button, main_button
 from agent.console.markup import Markup, icon, join, tag
@@ -14,6 +15,8 @@ from agent.console.visitor import Visitor, handled, say
 from agent.console.words import clock
 from agent.errors import InvalidRequestError
 from agent.supervisor.notes import Note
+
+WHERE_PLAYBACK_STANDS = "() => emit(window.vitaNow ? window.vitaNow() : '')"
 
 
 class Remarks:
@@ -42,10 +45,15 @@ class Remarks:
                 self._moment = (
                     ui.input(placeholder="0:00").props("outlined dense").classes("moment")
                 )
+                self._moment.on("focus", self._offer_moment, js_handler=WHERE_PLAYBACK_STANDS)
                 self._moment.tooltip("Moment of the call, such as 1:05; empty for the whole call")
                 self._flag = ui.checkbox("Flag").props("dense")
                 ui.space()
                 _ = main_button("Add note", handled(self._visitor, self._add))
+
+    def _offer_moment(self, event: GenericEventArguments) -> None:
+        if event.args and not self._moment.value:
+            self._moment.set_value(str(event.args))
 
     async def _add(self) -> None:
         await self._notes.add(

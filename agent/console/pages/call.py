@@ -152,6 +152,7 @@ class CallView:
                     peaks=bars(peaks),
                     duration_ms=recording.duration_ms,
                     start_ms=at_ms,
+                    leads=recording.number == 0,
                 )
 
     def _draw(self, details: CallDetails) -> None:
@@ -231,6 +232,13 @@ class CallView:
         waits = sorted(turn.latency_ms for turn in details.turns)
         middle = length(waits[(len(waits) - 1) // 2]) if waits else "–"
         cut = sum(line.interrupted for line in details.utterances)
+        if self._running is not None:
+            return facts(
+                ("Line", entry(summary.line)),
+                ("Direction", summary.direction.capitalize() or "–"),
+                ("Started", self._visitor.exactly(summary.started_at)),
+                ("Call", tag("span", summary.id[:12], cls="mono", title=summary.id)),
+            )
         return facts(
             ("Line", entry(summary.line)),
             ("Direction", summary.direction.capitalize() or "–"),
