@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -9,6 +10,7 @@ from importlib.metadata import version
 import httpx2
 from mcp import Client, StdioServerParameters
 from mcp.client._transport import TransportStreams
+from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 from pydantic import SecretStr
@@ -35,7 +37,8 @@ def new_client(config: McpServerConfig, secrets: Mapping[str, SecretStr]) -> Cli
             for variable, name in config.environment.items()
         }
         server = StdioServerParameters(command=program, args=arguments, env=environment)
-        return Client(server, client_info=about)
+        # What the program complains about goes where the process's own complaints go.
+        return Client(stdio_client(server, errlog=sys.__stderr__ or sys.stderr), client_info=about)
     headers = {}
     if config.bearer:
         headers["Authorization"] = f"Bearer {_secret(config, secrets, config.bearer)}"
