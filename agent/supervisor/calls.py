@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,18 +98,8 @@ class CallArchive:
             CallLogUnavailableError: The database is away.
         """
         record, about = await self._open(actor, call_id, reveal=reveal)
-        return CallDetails(
-            summary=_summary(record.call, about, reveal=reveal),
-            utterances=_utterances(record, reveal=reveal),
-            tools=_tools(record, reveal=reveal),
-            turns=_turns(record),
-            recordings=[
-                RecordingView(number, row.sha256, row.bytes, row.duration_ms, row.at)
-                for number, row in enumerate(record.recordings)
-            ],
-            stills=_stills(record),
-            revealed=reveal,
-        )
+        # Masking takes its time, and the loop may have calls to serve.
+        return await asyncio.to_thread(_details, record, about, reveal=reveal)
 
     async def events(
         self, actor: Actor, call_id: str, *, reveal: bool = False
@@ -121,15 +112,7 @@ class CallArchive:
             CallLogUnavailableError: The database is away.
         """
         record, _ = await self._open(actor, call_id, reveal=reveal)
-        return [
-            EventView(
-                event.seq,
-                event.kind,
-                event.at,
-                event.payload if reveal else redact_payload(event.payload),
-            )
-            for event in record.events
-        ]
+        return await asyncio.to_thread(_events, record, reveal=reveal)
 
     async def reveal_caller(self, actor: Actor, call_id: str) -> str:
         """The other side's number as it is; that somebody looked is kept.
@@ -224,6 +207,33 @@ def _summary(row: CallRow, about: _About, *, reveal: bool) -> CallSummary:
         flagged=about.flagged,
         score=about.score,
     )
+
+
+def _details(record: CallRecord, about: _About, *, reveal: bool) -> CallDetails:
+    return CallDetails(
+        summary=_summary(record.call, about, reveal=reveal),
+        utterances=_utterances(record, reveal=reveal),
+        tools=_tools(record, reveal=reveal),
+        turns=_turns(record),
+        recordings=[
+            RecordingView(number, row.sha256, row.bytes, row.duration_ms, row.at)
+            for number, row in enumerate(record.recordings)
+        ],
+        stills=_stills(record),
+        revealed=reveal,
+    )
+
+
+def _events(record: CallRecord, *, reveal: bool) -> list[EventView]:
+    return [
+        EventView(
+            event.seq,
+            event.kind,
+            event.at,
+            event.payload if reveal else redact_payload(event.payload),
+        )
+        for event in record.events
+    ]
 
 
 def _utterances(record: CallRecord, *, reveal: bool) -> list[UtteranceView]:

@@ -6,6 +6,7 @@ newest first, since the two engines would rank them differently.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Integer, and_, column, false, func, or_, select, text
@@ -73,7 +74,9 @@ class Search:
             statement = statement.where(_after(cursor_after))
         async with reading(self._database) as db:
             rows = (await db.execute(statement.where(contains(db, terms)))).all()
-        hits = [_hit(row[0], row[1], row[2], terms, reveal=reveal) for row in rows[:size]]
+        hits = await asyncio.to_thread(
+            lambda: [_hit(row[0], row[1], row[2], terms, reveal=reveal) for row in rows[:size]]
+        )
         last: UtteranceRow | None = rows[size - 1][0] if len(rows) > size else None
         return Page(hits, cursor(last.at, last.id) if last else None)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, case, cast, extract, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent.errors import InvalidRequestError
 from agent.store.engine import Database
@@ -17,8 +17,7 @@ from agent.supervisor.access import Actor
 from agent.supervisor.transactions import reading
 
 LONGEST_RANGE = timedelta(days=92)
-MOST_ROWS = 100_000
-"""Of each kind; beyond it the newest are counted, and the figures say so."""
+HOUR_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,6 @@ class Statistics:
         outcomes: Calls by why they ended, most frequent first; those that run are `running`.
         latency_ms: From the caller's last sound to the first byte of the reply, over all turns.
         duration_ms: From answer to end, over all calls that were answered and have ended.
-        complete: False when there was more than could be counted.
     """
 
     since: datetime
@@ -70,11 +68,13 @@ class Statistics:
     latency_ms: Percentiles
     duration_ms: Percentiles
     tools: Sequence[ToolUse]
-    complete: bool
 
 
 class StatisticsDesk:
-    """Counts. Needs `read`."""
+    """Counts. Needs `read`.
+
+    The database does the counting: the process that answers may be one that serves calls.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -95,75 +95,104 @@ class StatisticsDesk:
         within = [CallRow.started_at >= since, CallRow.started_at < until]
         if line:
             within.append(CallRow.to_number == line)
-        calls: Any = select(
-            CallRow.started_at, CallRow.answered_at, CallRow.ended_at, CallRow.end_reason
-        ).where(*within)
-        turns: Any = (
-            select(CallEventRow.payload["latency_ms"].as_integer())
-            .join(CallRow, CallRow.id == CallEventRow.call_id)
-            .where(CallEventRow.kind == "turn", CallEventRow.at >= since, *within)
-        )
-        tools: Any = (
-            select(ToolInvocationRow.tool, ToolInvocationRow.status, ToolInvocationRow.duration_ms)
-            .join(CallRow, CallRow.id == ToolInvocationRow.call_id)
-            .where(*within)
-        )
         async with reading(self._database) as db:
-            found = [
-                (await db.execute(query.order_by(newest.desc()).limit(MOST_ROWS))).all()
-                for query, newest in (
-                    (calls, CallRow.started_at),
-                    (turns, CallEventRow.at),
-                    (tools, ToolInvocationRow.started_at),
-                )
-            ]
-        rows, latencies, uses = found
-        durations = [
-            round((ended - answered).total_seconds() * 1000)
-            for _, answered, ended, _ in rows
-            if answered and ended
-        ]
-        outcomes = Counter(reason or "running" for *_, reason in rows)
-        return Statistics(
-            since=since,
-            until=until,
-            line=line,
-            calls=len(rows),
-            answered=sum(answered is not None for _, answered, *_ in rows),
-            hours=_hours(since, until, (started for started, *_ in rows)),
-            outcomes=dict(outcomes.most_common()),
-            latency_ms=percentiles([row[0] for row in latencies]),
-            duration_ms=percentiles(durations),
-            tools=_tools(uses),
-            complete=all(len(each) < MOST_ROWS for each in found),
-        )
+            # Two counts in one: of all calls, and of those that were answered.
+            totals = select(func.count(), func.count(CallRow.answered_at)).where(*within)
+            calls, answered = (await db.execute(totals)).one()
+            return Statistics(
+                since=since,
+                until=until,
+                line=line,
+                calls=calls,
+                answered=answered,
+                hours=await _hours(db, since, until, within),
+                outcomes=await _outcomes(db, within),
+                latency_ms=await _percentiles(db, _latencies(since, within)),
+                duration_ms=await _percentiles(db, _durations(db, within)),
+                tools=await _tools(db, within),
+            )
 
 
-def percentiles(values: Sequence[int]) -> Percentiles:
-    """By the nearest rank: each is one of the values."""
-    ordered = sorted(values)
-
-    def at(share: int) -> int | None:
-        return ordered[-(-len(ordered) * share // 100) - 1] if ordered else None
-
-    return Percentiles(len(ordered), at(50), at(90), at(99))
+Conditions = Sequence[ColumnElement[bool]]
 
 
-def _hours(since: datetime, until: datetime, started: Iterable[datetime]) -> list[HourCount]:
+async def _hours(
+    db: AsyncSession, since: datetime, until: datetime, within: Conditions
+) -> list[HourCount]:
     first = since.replace(minute=0, second=0, microsecond=0)
-    counts = Counter(int((at - first) / timedelta(hours=1)) for at in started)
+    hour = (_seconds(db, CallRow.started_at) - int(first.timestamp())) // HOUR_S
+    query = select(hour, func.count()).where(*within).group_by(hour)
+    counts = {int(index): count for index, count in await db.execute(query)}
     total = -((first - until) // timedelta(hours=1))
-    return [HourCount(first + timedelta(hours=n), counts[n]) for n in range(total)]
+    return [HourCount(first + timedelta(hours=n), counts.get(n, 0)) for n in range(total)]
 
 
-def _tools(uses: Iterable[Any]) -> list[ToolUse]:
-    by_tool: dict[str, list[tuple[str, int | None]]] = {}
-    for tool, status, duration_ms in uses:
-        by_tool.setdefault(tool, []).append((status, duration_ms))
-    found = []
-    for tool, each in by_tool.items():
-        times = [ms for _, ms in each if ms is not None]
-        failed = sum(status in ("failed", "crashed", "timed_out", "unknown") for status, _ in each)
-        mean = round(sum(times) / len(times)) if times else None
-        found.append(ToolUse(tool, len(each), failed, mean))
+async def _outcomes(db: AsyncSession, within: Conditions) -> dict[str, int]:
+    query = select(CallRow.end_reason, func.count()).where(*within).group_by(CallRow.end_reason)
+    found = sorted(await db.execute(query), key=lambda row: (-row[1], row[0]))
+    return {reason or "running": count for reason, count in found}
+
+
+def _latencies(since: datetime, within: Conditions) -> Select[Any]:
+    value = CallEventRow.payload["latency_ms"].as_integer().label("value")
+    return (
+        select(value)
+        .join(CallRow, CallRow.id == CallEventRow.call_id)
+        .where(CallEventRow.kind == "turn", CallEventRow.at >= since, *within)
+    )
+
+
+def _durations(db: AsyncSession, within: Conditions) -> Select[Any]:
+    ended, answered = (_millis(db, at) for at in (CallRow.ended_at, CallRow.answered_at))
+    both = (CallRow.ended_at.is_not(None), CallRow.answered_at.is_not(None))
+    return select((ended - answered).label("value")).where(*within, *both)
+
+
+async def _percentiles(db: AsyncSession, values: Select[Any]) -> Percentiles:
+    """By the nearest rank: each is one of the values."""
+    given = values.subquery()
+    count = await db.scalar(select(func.count()).select_from(given)) or 0
+
+    async def at(share: int) -> int | None:
+        if not count:
+            return None
+        rank = -(-count * share // 100) - 1
+        query = select(given.c.value).order_by(given.c.value).offset(rank).limit(1)
+        return await db.scalar(query)
+
+    return Percentiles(count, await at(50), await at(90), await at(99))
+
+
+async def _tools(db: AsyncSession, within: Conditions) -> list[ToolUse]:
+    bad = ToolInvocationRow.status.in_(("failed", "timed_out"))
+    query = (
+        select(
+            ToolInvocationRow.tool,
+            func.count(),
+            func.sum(case((bad, 1), else_=0)),
+            func.avg(ToolInvocationRow.duration_ms),
+        )
+        .join(CallRow, CallRow.id == ToolInvocationRow.call_id)
+        .where(*within)
+        .group_by(ToolInvocationRow.tool)
+    )
+    found = [
+        ToolUse(tool, calls, int(failed), None if mean is None else round(float(mean)))
+        for tool, calls, failed, mean in await db.execute(query)
+    ]
     return sorted(found, key=lambda use: (-use.calls, use.tool))
+
+
+def _seconds(db: AsyncSession, at: Any) -> ColumnElement[int]:
+    """Whole seconds since 1970."""
+    if db.get_bind().dialect.name == "postgresql":
+        return cast(func.floor(extract("epoch", at)), Integer)
+    return cast(func.strftime("%s", at), Integer)
+
+
+def _millis(db: AsyncSession, at: Any) -> ColumnElement[int]:
+    """Milliseconds since some day; what is compared is from the same one."""
+    if db.get_bind().dialect.name == "postgresql":
+        return cast(func.round(extract("epoch", at) * 1000), BigInteger)
+    whole = cast(func.strftime("%s", at), Integer) * 1000
+    return whole + cast(func.substr(func.strftime("%f", at), 4, 3), Integer)

@@ -192,9 +192,12 @@ def fill_search_text() -> None:
             .order_by(table.c.id)
             .limit(BATCH)
         ).all()
-        for row_id, said in rows:
+        if rows:
             connection.execute(
-                sa.update(table).where(table.c.id == row_id).values(search_text=fold(redact(said)))
+                sa.update(table)
+                .where(table.c.id == sa.bindparam("row_id"))
+                .values(search_text=sa.bindparam("words")),
+                [{"row_id": row_id, "words": fold(redact(said))} for row_id, said in rows],
             )
         if len(rows) < BATCH:
             return

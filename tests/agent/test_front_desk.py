@@ -31,9 +31,10 @@ from agent.session.embedded import EmbeddedValkey
 from agent.session.lease import Leases
 from agent.session.store import SessionStore
 from agent.settings import load_settings
+from agent.supervisor.access import Actor
 from agent.tools.registry import ToolRegistry
 from agent.tools.tool import tool
-from tests.agent.conftest import ManualClock
+from tests.agent.conftest import ManualClock, Until
 from tests.stores import Stores
 
 pytestmark = pytest.mark.integration
@@ -600,3 +601,39 @@ async def test_calls_are_listed_newest_first_by_line_and_page(app: Application):
     bikes = await app.calls.list_calls(number="+15550101")
     assert [each.carrier_call_id for each in bikes] == ["page1"]
     assert await app.calls.get_call("none") is None
+
+
+async def test_a_served_call_is_followed_by_supervisors_from_its_first_words_to_its_end(
+    app: Application, runner: Runner, call: IncomingCall, until: Until
+):
+    async def talk(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        words = {"role": "agent", "item_id": "i", "pii_text": "Hello", "final": False}
+        context.journal.show("caption", words)
+        return await runner.until_closed(context, leg, control)
+
+    runner.talk = talk
+    viewer = Actor("user", "u", "Vera", "viewer")
+    live, leg = app.supervisors.live, Leg()
+    call_id = await open_call(app, call)
+
+    async def listed() -> bool:
+        return call_id in [each.call_id for each in await live.list(viewer)]
+
+    async def over() -> bool:
+        return not await listed()
+
+    kinds: list[str] = []
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(app.desk.serve(call_id, leg, Control()))
+        await until(listed)
+        (running,) = await live.list(viewer)
+        assert (running.last_role, running.last_text) == ("agent", "Hello")
+        async for event in live.follow(viewer, call_id):
+            kinds.append(event.kind)
+            if event.kind == "caption":
+                await leg.close()
+    assert kinds[0] == "call_admitted"
+    assert kinds[-2:] == ["caption", "call_state"]
+    await until(over)
+    record = await logged(app, call_id)
+    assert "caption" not in [event.kind for event in record.events]

@@ -14,7 +14,7 @@ from agent.clock import SystemClock
 from agent.console.chart_options import answers, hours, outcomes, tools
 from agent.console.controls import choice
 from agent.console.filters import line_options, period
-from agent.console.markup import Markup, badge, empty, join, tag
+from agent.console.markup import Markup, empty, join, tag
 from agent.console.parts import Parts
 from agent.console.shell import frame, show
 from agent.console.tables import figure
@@ -95,8 +95,6 @@ class Charts:
                 _chart("How calls ended", "", outcomes(found))
                 if found.tools:
                     _chart("Tools", "times used", tools(found), wide=True)
-        if not found.complete:
-            show(badge("Only the newest 100,000 calls are counted", "warn"))
 
     async def _between(self, since: datetime, until: datetime) -> Statistics:
         line = self._asked["line"]
