@@ -17,6 +17,7 @@ from agent.cli import (
     console,
     db,
     demo,
+    do_not_call,
     keys,
     lines,
     model,
@@ -55,6 +56,7 @@ app.command("call-out")(call_out.call_out)
 app.command("chat")(chat.chat)
 app.add_typer(bench.app, name="bench")
 app.add_typer(calls.app, name="calls")
+app.add_typer(do_not_call.app, name="do-not-call")
 app.add_typer(lines.app, name="lines")
 app.add_typer(tools.app, name="tools")
 app.add_typer(users.app, name="users")

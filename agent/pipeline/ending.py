@@ -65,10 +65,12 @@ class Ending:
             if not (intents.hang_up or intents.transfer_to):
                 continue
             with self._announcer.undisturbed():
+                if intents.last_words:  # a machine records from now on: nothing else belongs there
+                    await self._announcer.cut_short()
+                    await self.say_goodbye(intents.last_words, intents.reason)
+                    return
                 await self._announcer.let_finish(self._limits.farewell_s)
                 if intents.hang_up:
-                    if intents.last_words:
-                        await self._announcer.announce(intents.last_words, self._limits.farewell_s)
                     await self.hang_up(intents.reason)
                 elif intents.transfer_to:
                     await self._transfer(intents.transfer_to, intents.reason)

@@ -135,19 +135,20 @@ class CallObserver:
             "at_ms": self._time.ms(),
             "heard": heard,
         }
-        try:
-            self._journal.record("disclosure", payload, durable=True)
-        except VitaError as error:
-            log.error("disclosure_not_recorded", reason=str(error))  # noqa: TRY400 - expected
+        self._record_durably("disclosure", payload)
 
     def do_not_call(self, number: str) -> None:
         """The other side asked not to be called."""
         if number:
-            self._journal.record(
-                "do_not_call",
-                {"number_hash": number_hash(number), "at_ms": self._time.ms()},
-                durable=True,
-            )
+            payload = {"number_hash": number_hash(number), "at_ms": self._time.ms()}
+            self._record_durably("do_not_call", payload)
+
+    def _record_durably(self, kind: str, payload: Mapping[str, object]) -> None:
+        """A disk that takes nothing is logged; the call goes on."""
+        try:
+            self._journal.record(kind, payload, durable=True)
+        except VitaError as error:
+            log.error("not_recorded", kind=kind, reason=str(error))  # noqa: TRY400 - expected
 
     def silence(self, act: Literal["hold", "reprompt", "give_up"]) -> None:
         """A silence was broken."""

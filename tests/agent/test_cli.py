@@ -76,3 +76,14 @@ def test_the_command_loads_no_model_and_no_carrier():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_people_who_must_not_be_called_are_kept_on_a_list():
+    number = "+15550123"
+    assert "not on the list" in vita("do-not-call", "check", number)[1]
+    assert vita("do-not-call", "add", number)[0] == 0
+    assert f"{number} is on the list" in vita("do-not-call", "check", number)[1]
+    assert "may be called" in vita("do-not-call", "remove", number)[1]
+    assert "was not on the list" in vita("do-not-call", "remove", number)[1]
+    code, _, err = vita("do-not-call", "add", "0555123")
+    assert (code, "+15550123" in err, err.count("\n")) == (1, True, 1)

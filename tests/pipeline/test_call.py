@@ -22,6 +22,7 @@ import pytest
 from agent.api import CallOutcome
 from agent.audio import TELEPHONE
 from agent.calls.context import CallContext
+from agent.calls.outbound_rules import number_hash
 from agent.clock import SystemClock
 from agent.mulaw import decode
 from agent.pipeline.clips import APOLOGY, GOODBYE
@@ -414,6 +415,32 @@ async def test_the_call_is_ended_after_the_goodbye_was_heard() -> None:
         assert phone.actions == ["hang_up"]
         assert phone.heard.count(REPLY) == 4800
     assert journal.of("utterance")[-1]["pii_heard"] == "Goodbye."
+
+
+async def test_last_words_take_the_place_of_everything_else() -> None:
+    script = Script(words=deque(["q"]), answers=deque([Say("a b c d e f g h", 5000, REPLY)]))
+    about, journal, _ = context()
+    phone = Phone()
+    async with realtime_server(script) as (url, _), call(url, phone, about) as running:
+        await journal.until("utterance")
+        phone.speak(100)
+        await phone.until_heard(REPLY, 800)
+        about.intents.ask_hang_up("answering machine", last_words="Please call us back.")
+        assert await running == "agent_ended"
+    assert journal.of("utterance")[-1]["pii_heard"] == "Please call us back."
+    assert journal.of("hang_up")[0]["reason"] == "answering machine"
+    assert phone.heard.count(REPLY) < 5000 * 8
+
+
+async def test_a_person_who_asks_not_to_be_called_is_noted_and_the_call_goes_on() -> None:
+    about, journal, _ = context()
+    phone = Phone()
+    async with realtime_server(Script()) as (url, _), call(url, phone, about) as running:
+        await journal.until("utterance")
+        about.intents.ask_do_not_call()
+        (noted,) = await journal.until("do_not_call")
+        assert not running.done()
+    assert noted["number_hash"] == number_hash(about.caller_number)
 
 
 async def test_a_transfer_waits_for_the_last_words_too() -> None:
