@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from typing import cast
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from agent.api import Direction, IncomingCall
+from agent.calls.call import Call, State
+from agent.calls.line import Line
 from agent.calls.memory import Entry
 from agent.calls.repository import CallRecord, CallRepository
 from agent.errors import SessionStoreError
 from agent.log import get_logger
 from agent.session.conversation import Conversations
+from agent.session.session import CallSession
+from agent.store.journal import EVENTS_PER_EPOCH
 from agent.store.tables import ToolInvocationRow, UtteranceRow
 from agent.tools.runs import RunStatus, ToolRun, idempotency_key
 
@@ -36,17 +42,45 @@ class Recall:
         except SessionStoreError as error:
             log.warning("conversation_not_loaded", reason=str(error))
             kept = None
-        return await self._from_log(call_id) if kept is None else kept
+        if kept is not None:
+            return kept
+        record = await self._from_log(call_id)
+        return entries_of(record) if record is not None else ()
 
-    async def _from_log(self, call_id: str) -> tuple[Entry, ...]:
-        """Redis has lost it. The last words may not have reached the log yet."""
+    async def session(self, call_id: str) -> CallSession | None:
+        """A session that Redis has lost; None when the call log does not know it. Never raises."""
+        record = await self._from_log(call_id)
+        return session_of(record) if record is not None else None
+
+    async def _from_log(self, call_id: str) -> CallRecord | None:
+        """The call as far as it has reached the log."""
         try:
             async with asyncio.timeout(LOG_LIMIT_S):
-                record = await self._calls.get_call(call_id)
+                return await self._calls.get_call(call_id)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            log.warning("conversation_forgotten", reason=type(error).__name__)
-            return ()
-        return entries_of(record) if record is not None else ()
+            log.warning("call_not_recalled", reason=type(error).__name__)
+            return None
+
+
+def session_of(record: CallRecord) -> CallSession | None:
+    """A call's session as the call log holds it; None when its admission has not arrived yet."""
+    row, line = record.call, record.line
+    if line is None or row.carrier is None or row.carrier_call_id is None:
+        return None
+    incoming = IncomingCall(
+        carrier=row.carrier,
+        carrier_call_id=row.carrier_call_id,
+        to_number=row.to_number or "",
+        from_number=row.pii_from_number or "",
+        direction=cast("Direction", row.direction or "inbound"),
+    )
+    call = Call(
+        state=cast("State", row.state),
+        epoch=row.state_seq // EVENTS_PER_EPOCH,
+        attempt=row.attempt,
+        reason=row.end_reason,
+    )
+    return CallSession(incoming, Line.model_validate(line.snapshot), call)
 
 
 def entries_of(record: CallRecord) -> tuple[Entry, ...]:

@@ -213,7 +213,7 @@ class FrontDesk:
         call_id = calls.call_id_for(carrier, carrier_call_id)
         with bound_call(call_id):
             try:
-                session = await self._settled(call_id)
+                session = await self._settled(call_id) or await self._recalled(call_id)
                 if session is None:
                     return NextStep("hang_up")
                 call = await self._come_back(session, dialled) if dialled else session.call
@@ -308,6 +308,15 @@ class FrontDesk:
         live.journal.record("carrier_report", {"reason": reason})
         if not session.call.over:
             await live.move(session.call.end(reason, epoch=epoch), durable=True)
+
+    async def _recalled(self, call_id: str) -> CallSession | None:
+        """A session that Redis has lost, as the call log knows it; it is in Redis again then."""
+        session = await self.recall.session(call_id)
+        if session is not None:
+            log.warning("session_recalled", state=session.call.state)
+            await self.leases.follow(call_id, session.call.epoch)
+            await self.sessions.save(session)
+        return session
 
     async def _settled(self, call_id: str, limit_s: float = SETTLE_S) -> CallSession | None:
         """The session once its worker has written the end, which may follow the stream's end.

@@ -77,6 +77,12 @@ class Leases:
         )
         return int(epoch)
 
+    async def follow(self, call_id: str, epoch: int) -> None:
+        """Let all further epochs be higher than one that Redis may have forgotten."""
+        await self._store.within_budget(
+            self._store.redis.eval(_NEXT, 2, *_keys(call_id), epoch, EPOCH_TTL_S)
+        )
+
     async def take(self, call_id: str) -> Lease:
         """Take the lease, from whoever has it."""
         arguments = (self._seconds(), EPOCH_TTL_S, self._worker, self._ttl_ms)

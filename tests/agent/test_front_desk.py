@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from redis.asyncio import Redis
 
 from agent.api import CallControl, CallOutcome, IncomingCall, LegEvent, MediaLeg, NextStep
 from agent.audio import TELEPHONE
@@ -357,6 +358,31 @@ async def test_the_next_worker_knows_what_was_said(
     assert (second.earlier, second.resumed) == (said, True)
     first.memory.keep(said[:1])
     assert not await first.memory.kept()
+
+
+async def test_a_call_that_redis_has_lost_is_taken_up_from_the_log(
+    app: Application, call: IncomingCall, runner: Runner, stores: Stores
+):
+    seen: list[CallContext] = []
+
+    async def break_off(context: CallContext, leg: MediaLeg, control: CallControl) -> CallOutcome:
+        seen.append(context)
+        said = {"role": "agent", "pii_text": "Hello.", "pii_heard": "Hello."}
+        context.journal.record("utterance", {**said, "start_ms": 0, "end_ms": 9})
+        return "caller_hung_up"
+
+    runner.talk = break_off
+    call_id = await open_call(app, call)
+    await app.desk.serve(call_id, Leg(), Control())
+    await app.shipper.drain()
+    async with Redis.from_url(stores.redis_url) as redis:
+        await redis.flushall()
+    assert await app.desk.next_step("twilio", call.carrier_call_id) == NextStep("reconnect")
+    await app.desk.serve(await open_call(app, call), Leg(), Control())
+    first, second = seen
+    assert second.line == first.line
+    assert [entry.text for entry in second.earlier] == ["Hello."]
+    assert (await logged(app, call_id)).call.attempt == 2
 
 
 async def test_a_worker_that_lost_its_call_leaves_the_caller_alone(
