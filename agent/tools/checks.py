@@ -67,9 +67,10 @@ async def check_run(
         findings = []
         if trial.status != "ok" or _is_error(trial.answer):
             findings.append(f"with {json.dumps(arguments)} it {trial.status}: {trial.answer}")
-        elif tool.effect == "idempotent":
-            again = await call.run(tool, arguments)
-            if again.answer != trial.answer:
+        elif tool.effect != "once":
+            again_s, again = await _watched(call, tool, arguments)
+            blocked_s = min(blocked_s, again_s)  # the machine may have been busy once
+            if tool.effect == "idempotent" and again.answer != trial.answer:
                 findings.append(
                     f"it says idempotent, and answers {trial.answer}, then {again.answer}"
                 )
