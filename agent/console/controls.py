@@ -43,6 +43,16 @@ def choice(options: Mapping[Any, str] | Iterable[str], name: str, value: object)
     return box.props(f'outlined dense options-dense aria-label="{name}"')
 
 
+def day_range(asked: Mapping[str, str], changer: Callable[[str], Act]) -> ui.element:
+    """Two days, `from` and `to`; `changer` gives what is called when one of them changes."""
+    with ui.element("div").classes("filters") as both:
+        for name, label in (("from", "From"), ("to", "To")):
+            box = ui.date_input(value=asked.get(name) or None, placeholder=label)
+            box.props(f'outlined dense aria-label="{label}"')
+            box.on_value_change(changer(name))
+    return both
+
+
 def _button(text: str, act: Act, pictogram: str | None) -> ui.button:
     # Without a colour of the framework's own: its classes would win over the stylesheet.
     button = ui.button(text, icon=pictogram, on_click=act, color=None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from nicegui import ui
 from starlette.requests import Request
 
-from agent.console.controls import choice, plain_button
+from agent.console.controls import choice, day_range, plain_button
 from agent.console.filters import PERIODS, Period, line_options, outcome_options, period
 from agent.console.markup import Markup, badge, empty, icon, join, tag
 from agent.console.parts import Parts
@@ -115,10 +115,7 @@ class Listing:
                 tools = {tool.name: tool.name for tool in self.parts.registry}
                 self._select("tool", {"": "All tools", **tools}, "Tool")
                 self._select("when", dict(PERIODS), "Started", default="all")
-                self.range = ui.element("div").classes("filters")
-                with self.range:
-                    self._day("from", "From")
-                    self._day("to", "To")
+                self.range = day_range(self.asked, self._changer)
                 self.range.set_visibility(self.asked.get("when") == "range")
                 flagged = ui.checkbox("Flagged", value=bool(self.asked.get("flagged")))
                 flagged.props("dense").on_value_change(
@@ -150,10 +147,8 @@ class Listing:
             )
         )
 
-    def _day(self, name: str, label: str) -> None:
-        box = ui.date_input(value=self.asked.get(name) or None, placeholder=label)
-        box.props(f'outlined dense aria-label="{label}"')
-        box.on_value_change(handled(self.visitor, lambda e: self._change(name, e.value or "")))
+    def _changer(self, name: str) -> Callable[..., Awaitable[None]]:
+        return handled(self.visitor, lambda e: self._change(name, e.value or ""))
 
     async def _change(self, name: str, value: str) -> None:
         self.asked = {key: kept for key, kept in {**self.asked, name: value}.items() if kept}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from agent.clock import SystemClock
 from agent.console.chart_options import answers, hours, outcomes, tools
-from agent.console.controls import choice
+from agent.console.controls import choice, day_range
 from agent.console.filters import line_options, period
 from agent.console.markup import Markup, empty, join, tag
 from agent.console.parts import Parts
@@ -27,7 +27,9 @@ CHOICES = {
     "yesterday": "Yesterday",
     "7d": "Last 7 days",
     "30d": "Last 30 days",
+    "range": "From – to …",
 }
+LONGEST = timedelta(days=92)
 MOST_POINTS = 31
 """Points of the curve of latencies: each is a look at the figures of its own."""
 
@@ -36,19 +38,21 @@ def add(parts: Parts) -> None:
     """The page `/charts`."""
 
     @ui.page("/charts", response_timeout=15)
-    async def charts(request: Request, when: str = "7d", line: str = "") -> None:
+    async def charts(request: Request) -> None:
         visitor = parts.visitor(request)
+        asked = {name: value[:200] for name, value in request.query_params.items()}
         with frame(visitor, parts.about, "Charts", here="/charts"):
-            await Charts(parts, visitor, when if when in CHOICES else "7d", line).build()
+            await Charts(parts, visitor, asked).build()
 
 
 class Charts:
     """One open page of charts."""
 
-    def __init__(self, parts: Parts, visitor: Visitor, when: str, line: str) -> None:
+    def __init__(self, parts: Parts, visitor: Visitor, asked: dict[str, str]) -> None:
         self._parts = parts
         self._visitor = visitor
-        self._asked = {"when": when, "line": line}
+        when = asked.get("when", "")
+        self._asked = {**asked, "when": when if when in CHOICES else "7d"}
 
     async def build(self) -> None:
         """Put filters and charts on the page."""
@@ -56,26 +60,33 @@ class Charts:
         with ui.element("div").classes("filters"):
             self._choice("when", CHOICES, "Period")
             self._choice("line", lines, "Line")
+            self._days = day_range(self._asked, self._changer)
+            self._days.set_visibility(self._asked["when"] == "range")
         self._figures = show(Markup(""), "figures")
         self._place = ui.element("div").classes("w-all")
         await self._draw()
 
     def _choice(self, name: str, options: dict[str, str], label: str) -> None:
-        value = self._asked[name]
+        value = self._asked.get(name, "")
         box = choice(options, label, value if value in options else "")
-        box.on_value_change(
-            handled(self._visitor, lambda e: self._change(name, str(e.value or "")))
-        )
+        box.on_value_change(self._changer(name))
+
+    def _changer(self, name: str) -> Callable[..., Awaitable[None]]:
+        return handled(self._visitor, lambda e: self._change(name, str(e.value or "")))
 
     async def _change(self, name: str, value: str) -> None:
         self._asked[name] = value
+        self._days.set_visibility(self._asked["when"] == "range")
         ui.navigate.history.replace("/charts?" + urlencode(self._asked))
         await self._draw()
 
     def _range(self) -> tuple[datetime, datetime]:
-        looked = period(self._asked["when"], self._visitor.place)
-        now = SystemClock().now()
-        return looked.since or now - timedelta(days=7), looked.until or now
+        asked = self._asked
+        first, last = asked.get("from", ""), asked.get("to", "")
+        looked = period(asked["when"], self._visitor.place, first, last)
+        until = looked.until or SystemClock().now()
+        since = looked.since or until - timedelta(days=7)
+        return max(min(since, until - timedelta(hours=1)), until - LONGEST), until
 
     async def _draw(self) -> None:
         since, until = self._range()
@@ -97,13 +108,14 @@ class Charts:
                     _chart("Tools", "times used", tools(found), wide=True)
 
     async def _between(self, since: datetime, until: datetime) -> Statistics:
-        line = self._asked["line"]
+        line = self._asked.get("line", "")
         return await self._parts.desk.statistics.between(
             self._visitor.actor, since, until, line=line
         )
 
     async def _curve(self, since: datetime, until: datetime) -> Sequence[Statistics]:
         step = timedelta(hours=1) if until - since <= timedelta(days=1) else timedelta(days=1)
+        step = max(step, timedelta(days=-(-(until - since).days // MOST_POINTS)))
         points: list[Statistics] = []
         at = since
         while at < until and len(points) < MOST_POINTS:

@@ -18,6 +18,10 @@ from agent.supervisor.views import LiveCall
 EVERY_S = 1.0
 FIGURES_EVERY = 15
 """Looks at the board between two looks at the day's figures."""
+NO_REDIS = (
+    "Live events do not come in: Redis is out of reach, or no agent has run yet. "
+    "Running calls go on, and are logged."
+)
 FAST_MS, SLOW_MS = 800, 1500
 
 
@@ -39,7 +43,7 @@ class Board:
         self._visitor = visitor
         self._looks = 0
         self._calls: list[LiveCall] = []
-        self._stale = False
+        self._trouble = ""
 
     async def build(self) -> None:
         """Put the board on the page."""
@@ -53,16 +57,15 @@ class Board:
         try:
             await self._visitor.check()
             self._calls = list(await self._parts.watch.calls(self._visitor.actor))
-            self._stale = False
+            self._trouble = ""
         except NotSignedInError:
             self._timer.cancel()
             ui.navigate.to("/sign-in")
             return
         except SessionStoreError:
-            self._stale = True
-        except VitaError:
-            # The call log is away: what was shown last stays.
-            self._stale = True
+            self._trouble = NO_REDIS
+        except VitaError as error:
+            self._trouble = str(error)
         if self._looks % FIGURES_EVERY == 0:
             await self._count()
         self._looks += 1
@@ -77,15 +80,17 @@ class Board:
         self._figures.set_content(_figures(found, len(self._calls)))
 
     def _draw(self) -> None:
-        self._notice.set_content(_stale() if self._stale else Markup(""))
-        self._notice.set_visibility(self._stale)
+        # What was shown last stays, and says that it is old.
+        self._notice.set_content(join(badge("Stale", "warn"), tag("span", self._trouble)))
+        self._notice.set_visibility(bool(self._trouble))
         if self._calls:
             cards = [_card(call) for call in self._calls]
             self._cards.set_content(
-                tag("div", *cards, cls="board" + (" stale" if self._stale else ""))
+                tag("div", *cards, cls="board stale" if self._trouble else "board")
             )
         else:
             self._cards.set_content(tag("div", _nobody(), cls="paper"))
+        self._cards.set_visibility(bool(self._calls) or not self._trouble)
 
 
 def _figures(found: Statistics, running: int) -> Markup:
@@ -98,16 +103,6 @@ def _figures(found: Statistics, running: int) -> Markup:
         figure("Time to answer", length(wait.p50), f"9 in 10 within {length(wait.p90)}"),
         figure(
             "Typical length", clock(talk.p50) if talk.p50 is not None else "–", "half are shorter"
-        ),
-    )
-
-
-def _stale() -> Markup:
-    return join(
-        badge("Stale", "warn"),
-        tag(
-            "span",
-            "Live events do not come in: Redis is out of reach. Calls go on, and are logged.",
         ),
     )
 
