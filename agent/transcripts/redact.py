@@ -21,8 +21,14 @@ _EMAIL = re.compile(
     r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
     r"|\b[\w.+-]{1,64} at [\w-]{1,63} dot (?:com|org|net|io|co\w*)\b"
 )
-_DIGITS = re.compile(r"\+?\(?\d(?:[ \-./()\u00a0]{0,2}\d)*\)?")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{4}")
+# Dates, opening hours and 1,200,000 come first: what they match is left as it is.
+_DIGITS = re.compile(
+    r"(?P<plain>\b(?:\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{4}"
+    r"|\d{1,2}[.:]\d{2} ?[-–] ?\d{1,2}[.:]\d{2}|\d{1,3}(?:,\d{3})+(?!,\d))(?!\d))"
+    r"|\+?\(?\d(?:(?:[ \-./()\u00a0]{0,2}|, ?)\d)*\)?"
+)
+_LISTED = frozenset({7, 10, 11, 16})
+"""Digits of numbers that are told with commas between their groups; other counts are lists."""
 _SPELLED = {
     "zero": 1, "oh": 1, "one": 1, "two": 1, "three": 1, "four": 1, "five": 1, "six": 1,
     "seven": 1, "eight": 1, "nine": 1, "nought": 1,
@@ -32,7 +38,11 @@ _SPELLED = {
     "double": 1, "triple": 2, "hundred": 2, "thousand": 3,
 }  # fmt: skip
 _WORD = r"(?:" + "|".join(sorted(_SPELLED, key=len, reverse=True)) + r"|o|\d)"
-_SPOKEN = re.compile(rf"\b{_WORD}\b(?:[\s,.\-]+{_WORD}\b)+", re.IGNORECASE)
+_SPOKEN = re.compile(
+    # No word boundary: Chinese signs beside it are word characters too.
+    rf"(?<![A-Za-z0-9]){_WORD}(?:[\s,.\-]+{_WORD}(?![A-Za-z0-9]))+",
+    re.IGNORECASE,
+)
 _CHINESE = re.compile(
     r"[零〇○一二三四五六七八九幺两](?:[\s,，、-]?[零〇○一二三四五六七八九幺两]){5,}"
 )
@@ -89,7 +99,7 @@ _TWO_DIGIT_CODES = frozenset(
 def redact(text: str) -> str:
     """The text with everything masked that the rules find."""
     text = _EMAIL.sub(f"{DOT * 3}@{DOT * 3}", text)
-    text = _DIGITS.sub(lambda found: _written(found[0]), text)
+    text = _DIGITS.sub(lambda found: found["plain"] or _written(found[0]), text)
     text = _SPOKEN.sub(lambda found: _spoken(found[0]), text)
     return _CHINESE.sub(DOT * 6, text)
 
@@ -183,10 +193,19 @@ _BY_KEY = MappingProxyType(
 
 def _written(found: str) -> str:
     digits = re.sub(r"\D", "", found)
-    if _DATE.fullmatch(found) or len(digits) <= LONGEST_PLAIN_RUN:
+    card = 13 <= len(digits) <= 19 and luhn(digits)
+    if "," in found and not (card or len(digits) in _LISTED):
+        # A list: each of its numbers is looked at alone.
+        return re.sub(r"[^,]+", lambda part: _number(part[0]), found)
+    return _number(found)
+
+
+def _number(found: str) -> str:
+    digits = re.sub(r"\D", "", found)
+    if len(digits) <= LONGEST_PLAIN_RUN:
         return found
-    solid = re.fullmatch(r"\d+", found) is not None
-    if not solid and not found.startswith("+") and len(digits) < 7:
+    solid = found.strip().isdigit()
+    if not solid and "+" not in found and len(digits) < 7:
         return found
     if 13 <= len(digits) <= 19 and luhn(digits):
         return f"{DOT * 4} {DOT * 4} {DOT * 4} {digits[-4:]}"
