@@ -73,7 +73,8 @@ class WebCalls:
             BadOfferError: The description makes no sense, or has no sound in the first place.
         """
         stun = [RTCIceServer(urls=url) for url in self._config.ice.stun_urls]
-        connection = SmallWebRTCConnection(stun, int(self._config.connect_s))
+        # Its own limit, once reached, breaks off the closing it has begun: ours comes first.
+        connection = SmallWebRTCConnection(stun, int(4 * self._config.connect_s))
         try:
             leg = await self._connect(connection, sdp, video=video)
         except (BadOfferError, asyncio.CancelledError):

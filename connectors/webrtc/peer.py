@@ -37,7 +37,8 @@ log = get_logger(__name__)
 
 MOST_EVENTS = 1000
 """Events that may wait to be read: about 20 seconds of sound."""
-CLOSE_S = 1.5
+LEAVE_S = 1.5
+CLOSE_S = 5.0
 LONGEST_DELAY_S = 1.0
 WATCH_S = 0.5
 ASK_AGAIN_S = 1.0
@@ -153,7 +154,7 @@ class WebRtcLeg:
         self._finish(reason, number)
         self._send(ended_message(reason, number))
         try:
-            async with asyncio.timeout(CLOSE_S):
+            async with asyncio.timeout(LEAVE_S):
                 await self._gone.wait()
         except TimeoutError:
             log.info("page_left_behind")
