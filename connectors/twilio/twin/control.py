@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import deque
 from io import BytesIO
 from typing import Annotated, Any, Literal, Protocol
 
@@ -27,6 +28,7 @@ from connectors.twilio.twin.caller import (
     WaitForEnd,
     WaitForSpeech,
 )
+from connectors.twilio.twin.faults import Bad, Faults, StatusOrder
 from connectors.twilio.twin.world import AnsweredBy, Callee, Policy
 
 MAX_AUDIO = 16 * 1024 * 1024
@@ -160,6 +162,39 @@ class CalleeBody(_Body):
     verdict_s: float = Field(0.3, ge=0)
 
 
+class FrameFaultsBody(_Body):
+    """What happens to the caller's audio."""
+
+    loss: float = Field(default=0.0, ge=0, le=1)
+    jitter: int = Field(default=0, ge=0, le=100)
+    half_open: bool = False
+    bad: list[Bad] = Field(default=[], max_length=100)
+    seed: int = 1
+
+
+class FaultsBody(_Body):
+    """What goes wrong from now on; what is left out goes right again."""
+
+    rest: list[Annotated[int, Field(ge=400, le=599)]] = Field(default=[], max_length=100)
+    lost_answers: int = Field(default=0, ge=0)
+    status_order: StatusOrder = "in_order"
+    status_copies: int = Field(default=1, ge=0, le=10)
+    status_delay_s: float = Field(default=0.0, ge=0, le=60)
+    frames: FrameFaultsBody = FrameFaultsBody()
+
+    def turn(self, faults: Faults) -> None:
+        """Turn the switches of a running twin."""
+        faults.rest = deque(self.rest)
+        faults.lost_answers = self.lost_answers
+        faults.status_order = self.status_order
+        faults.status_copies = self.status_copies
+        faults.status_delay_s = self.status_delay_s
+        frames = self.frames
+        faults.frames.loss, faults.frames.jitter = frames.loss, frames.jitter
+        faults.frames.half_open, faults.frames.bad = frames.half_open, deque(frames.bad)
+        faults.frames.sow(frames.seed)
+
+
 class Desk(Protocol):
     """What the twin lets its user do."""
 
@@ -170,6 +205,11 @@ class Desk(Protocol):
 
     async def place_call(self, *, to: str, from_: str, script: Script) -> TwinCall:
         """Place an inbound call."""
+        ...
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose."""
         ...
 
     def set_callee(self, number: str, callee: Callee) -> None:
@@ -191,6 +231,10 @@ def control_router(desk: Desk) -> APIRouter:
         script = _script(body.script) or (WaitForEnd(),)
         callee = Callee(body.policy, body.ring_s, script, body.answered_by, body.verdict_s)
         desk.set_callee(number, callee)
+
+    @router.put("/faults", status_code=204)
+    async def faults(body: FaultsBody) -> None:
+        body.turn(desk.faults)
 
     @router.post("/reset", status_code=204)
     async def reset() -> None:

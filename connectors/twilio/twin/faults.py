@@ -28,20 +28,20 @@ class FrameFaults:
         jitter: Frames that are held back and then come at once.
         half_open: Nothing is sent any more, and nobody says so.
         bad: Messages to send before the next frame.
-        seed: Makes losses the same every time.
     """
 
     loss: float = 0.0
     jitter: int = 0
     half_open: bool = False
     bad: deque[Bad] = field(default_factory=deque)
-    seed: int = 1
-    _random: random.Random | None = None
+    _random: random.Random = field(default_factory=lambda: random.Random(1))
+
+    def sow(self, seed: int) -> None:
+        """Begin the row of losses that belongs to this number."""
+        self._random = random.Random(seed)
 
     def is_lost(self) -> bool:
-        """Whether the next frame gets lost."""
-        if self._random is None:
-            self._random = random.Random(self.seed)
+        """Whether the next frame gets lost: the same ones every time."""
         return self._random.random() < self.loss
 
 

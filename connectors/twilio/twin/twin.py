@@ -66,17 +66,16 @@ class Twin:
         voice: Literal["tone", "silence"] = "tone",
     ) -> None:
         self.account = account or TwinAccount()
-        self.faults = Faults()
-        """What goes wrong on purpose: switches to turn at any time."""
+        self._faults = Faults()
         self._status_events = status_events
         self._queued_until = 0.0
         self._world = World(
             account=self.account,
-            dialer=Dialer(self.account, tls, self.faults),
+            dialer=Dialer(self.account, tls, self._faults),
             voice_url=voice_url,
             status_url=status_url,
             fallback_url=fallback_url,
-            faults=self.faults,
+            faults=self._faults,
             calls_per_second=calls_per_second,
             base_url=lambda: self.url,
             tls=tls,
@@ -117,6 +116,11 @@ class Twin:
     def set_callee(self, number: str, callee: Callee) -> None:
         """Say how `number` behaves when it is dialled."""
         self._world.callees[number] = callee
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose: switches to turn at any time."""
+        return self._faults
 
     @property
     def recordings(self) -> dict[str, Recording]:

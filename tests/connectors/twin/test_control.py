@@ -138,3 +138,16 @@ async def test_e5_reset_ends_and_forgets_everything() -> None:
         await call.wait_ended(5)
         assert (await client.get("/calls")).json() == []
     assert call.is_over
+
+
+async def test_e6_faults_are_switched_on_and_off() -> None:
+    async with emulator("<Response/>") as (twin, client):
+        frames = {"loss": 0.5, "bad": ["binary"]}
+        body = {"rest": [429], "lost_answers": 2, "status_copies": 3, "frames": frames}
+        assert (await client.put("/faults", json=body)).status_code == 204
+        assert list(twin.faults.rest) == [429]
+        assert (twin.faults.lost_answers, twin.faults.status_copies) == (2, 3)
+        assert (twin.faults.frames.loss, list(twin.faults.frames.bad)) == (0.5, ["binary"])
+        assert (await client.put("/faults", json={})).status_code == 204
+        assert (twin.faults.lost_answers, twin.faults.frames.loss) == (0, 0.0)
+        assert (await client.put("/faults", json={"frames": {"loss": 2}})).status_code == 422

@@ -30,10 +30,10 @@ from connectors.twilio.twin import (
     WaitForAgent,
     WaitForEnd,
 )
-from connectors.twilio.twin.audio import tone
+from connectors.twilio.twin.audio import SILENT_FRAME, tone
 from connectors.twilio.twin.caller import ScriptedCaller
 from connectors.twilio.twin.line import Line
-from connectors.twilio.twin.media import MediaStream
+from connectors.twilio.twin.media import QUEUED_MESSAGES, MediaStream
 from connectors.twilio.twin.timeline import Timeline
 from tests.connectors.twin.customer import Site, Socket, Talk, site_and_twin
 
@@ -313,3 +313,13 @@ async def test_e42_a_connection_that_breaks_continues_or_hangs_up(
         voice = f'<Response>{connect}<Pause length="0"/></Response>'
         call, _ = await stream(listen_only, voice=voice, on_stream_loss=on_stream_loss)
     assert [verb["name"] for verb in call.timeline.of("verb")] == verbs
+
+
+def test_e40_a_reader_that_is_too_slow_loses_audio_and_is_told_once() -> None:
+    timeline = Timeline()
+    stream = MediaStream(
+        "ws://nobody", {}, call_sid="CA1", account=TwinAccount.fresh(), timeline=timeline
+    )
+    for _ in range(2 * QUEUED_MESSAGES):
+        stream.hear(SILENT_FRAME)
+    assert timeline.errors() == [31930]
