@@ -85,6 +85,17 @@ def test_serve_and_twin_take_a_call_and_stop_when_told(
                 "call", "--twin", twin, "--wav", QUESTION, "--out", tmp_path / "out.wav", env=env
             )
             shown = vita("calls", "list", env=env)
+            key = vita("keys", "create", "test", "--role", "supervisor", env=env).out.strip()
+            with httpx.Client(
+                base_url=f"{agent}/api/v1",
+                headers={"Authorization": f"Bearer {key}"},
+                trust_env=False,
+                timeout=20,
+            ) as api:
+                found = api.get("/search", params={"q": '"we open at"'}).json()["items"]
+                call = f"/calls/{found[0]['call_id']}"
+                followed = api.get(f"{call}/live").text
+                heard = api.get(f"{call}/recordings/0", headers={"Range": "bytes=0-3"})
         finally:
             serve.send_signal(signal.SIGTERM)
             serve.communicate(timeout=30)
@@ -95,6 +106,10 @@ def test_serve_and_twin_take_a_call_and_stop_when_told(
     assert "+15550100" in shown.out
     assert serve.returncode == 0
     assert (tmp_path / "out.wav").exists()
+    assert (heard.status_code, heard.content) == (206, b"RIFF")
+    kinds = re.findall(r"^event: (\w+)$", followed, re.MULTILINE)
+    assert kinds.index("caption") < kinds.index("utterance")
+    assert kinds[-1] == "end"
 
 
 def test_typed_turns_are_answered_and_saved(
