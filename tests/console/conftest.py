@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, Request
 
 from agent.calls.lines import LineCatalog
 from agent.clock import SystemClock
@@ -150,13 +150,19 @@ async def visit(console: Console, open_page: Opener) -> AsyncIterator[Visit]:
     """
 
     windows: list[BrowserContext] = []
+    wrong: list[str] = []
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((console.url, "data:", "blob:")):
+            wrong.append(f"asked outside: {request.url}")
 
     async def visit(
         path: str, who: str = "sam", size: tuple[int, int] = DESKTOP, *, dark: bool = False
     ) -> Page:
         page = await open_page("about:blank", size, dark=dark)
-        page.on("request", lambda request: _inside(console, request.url))
-        page.on("pageerror", lambda error: pytest.fail(f"{path}: {error}"))
+        page.on("request", asked)
+        page.on("console", lambda said: _policy(said.text, wrong))
+        page.on("pageerror", lambda error: wrong.append(f"{path}: {error}"))
         windows.append(page.context)
         cookie = {"name": COOKIE, "value": await console.session(who), "url": console.url}
         await page.context.add_cookies([cookie])
@@ -167,7 +173,9 @@ async def visit(console: Console, open_page: Opener) -> AsyncIterator[Visit]:
     yield visit
     for each in windows:
         await each.close()
+    assert not wrong
 
 
-def _inside(console: Console, url: str) -> None:
-    assert url.startswith((console.url, "data:", "blob:")), url
+def _policy(said: str, wrong: list[str]) -> None:
+    if "Content Security Policy" in said:
+        wrong.append(said)

@@ -210,6 +210,45 @@ async def test_a_viewer_sees_masked_words_and_nothing_more(console: Console, vis
 
 
 @in_browser
+async def test_an_admin_looks_after_people_and_keys(console: Console, visit: Visit):
+    page = await visit("/admin/people", who="ana")
+    await page.get_by_role("button", name="Add a person").click()
+    await page.get_by_label("E-mail").fill("kim@example.com")
+    await page.get_by_label("First password").fill("short")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await page.get_by_text("A password has").wait_for()
+    await page.get_by_label("First password").fill(PASSWORD)
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await page.get_by_text("kim@example.com").wait_for()
+
+    await page.goto(f"{console.url}/admin/keys")
+    await page.get_by_role("button", name="Make a key").click()
+    await page.get_by_label("What it is for").fill("Wallboard")
+    await page.get_by_role("button", name="Make the key").click()
+    token = await page.locator(".notice code").inner_text()
+    assert token.startswith("va_")
+    await page.get_by_role("button", name="Revoke").click()
+    await page.get_by_text("Revoked").wait_for()
+
+    await page.goto(f"{console.url}/admin/audit")
+    await page.get_by_text("The chain is whole").wait_for()
+    await expect(page.locator("tbody")).to_contain_text("Key revoked")
+    assert token.split("_")[2] not in await page.content()
+
+
+@in_browser
+async def test_charts_lines_and_tools_are_shown(console: Console, visit: Visit):
+    page = await visit("/charts?when=30d")
+    await expect(page.locator(".chart canvas")).to_have_count(4)
+    await page.goto(f"{console.url}/lines")
+    line = page.locator(".plate", has_text="Ridgeway Bikes")
+    await line.get_by_text("8 facts").click()
+    await expect(line.get_by_role("listitem").filter(has_text="Puncture")).to_be_visible()
+    await page.goto(f"{console.url}/tools")
+    await expect(page.locator("#tool-lookup_order")).to_contain_text("Brightside Dental")
+
+
+@in_browser
 async def test_in_by_the_door_and_out_again(console: Console, open_page: Opener):
     call_id = console.log.calls[5]
     page = await open_page(f"{console.url}/calls/{call_id}")
