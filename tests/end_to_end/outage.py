@@ -11,9 +11,10 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import LiteralString
 
 import numpy as np
 import psycopg
@@ -72,41 +73,36 @@ class Site:
         for call in self.calls:
             await call.wait_ended(60)
 
-    async def all_logged(self, calls: int, turns: int) -> bool:
-        """Whether the log comes to hold every turn and every end; False when it does not."""
-        want = (calls, turns, turns + calls)
-        try:
+    async def all_logged(self, calls: int) -> int:
+        """Wait until the log holds the end of every call; how many it holds when it never does."""
+        logged = -1
+        with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
-                while await asyncio.to_thread(self.rows) != want:  # noqa: ASYNC110 - a database
+                while (logged := await asyncio.to_thread(self.ended)) != calls:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
-        except TimeoutError:
-            return False
-        return True
+        return logged
 
-    def rows(self) -> tuple[int, int, int]:
-        """Calls the caller ended, their turns, and what the agent said, as the log has it."""
-        try:
-            with psycopg.connect(self.database_url, connect_timeout=2) as db:
-                counts = [
-                    db.execute(sql).fetchone()
-                    for sql in (
-                        "SELECT count(*) FROM calls WHERE end_reason = 'caller_hung_up'",
-                        "SELECT count(*) FROM utterances WHERE role = 'caller'",
-                        "SELECT count(*) FROM utterances WHERE role = 'agent'",
-                    )
-                ]
-        except psycopg.OperationalError:
-            return -1, -1, -1
-        calls, caller, agent = (int(each[0]) if each else 0 for each in counts)
-        return calls, caller, agent
+    def ended(self) -> int:
+        """Calls whose end is in the log."""
+        return self._number("SELECT count(*) FROM calls WHERE end_reason = 'caller_hung_up'")
+
+    def turns_logged(self) -> int:
+        """What callers said, as the log has it."""
+        return self._number("SELECT count(*) FROM utterances WHERE role = 'caller'")
 
     def missing_numbers(self) -> int:
-        """Gaps in the numbering of the calls' events."""
-        with psycopg.connect(self.database_url) as db:
-            row = db.execute(
-                "SELECT coalesce(sum(gap), 0) FROM (SELECT max(seq) - min(seq) + 1 - count(*) AS gap"
-                " FROM call_events GROUP BY call_id, seq >> 20) AS gaps"
-            ).fetchone()
+        """Gaps in the numbering of the calls' events, which begins at 0 with every writer."""
+        return self._number(
+            "SELECT coalesce(sum(last + 1 - events), 0) FROM (SELECT max(seq & 1048575) AS last, "
+            "count(*) AS events FROM call_events GROUP BY call_id, seq >> 20) AS writers"
+        )
+
+    def _number(self, sql: LiteralString) -> int:
+        try:
+            with psycopg.connect(self.database_url, connect_timeout=2) as db:
+                row = db.execute(sql).fetchone()
+        except psycopg.OperationalError:
+            return -1
         return int(row[0]) if row else -1
 
 
@@ -182,14 +178,12 @@ async def measure(there: Site, before: list[int]) -> Figures:
     delays = [ms for call in there.calls for ms in call.heard.answer_delays_ms]
     affected = [call for call in there.calls if call.gave_up or answers(call) != questions(call)]
     asked = sum(questions(call) for call in there.calls)
-    whole = await there.all_logged(len(there.calls), asked)
-    calls, caller, agent = there.rows()
-    lost = asked - caller + asked + len(there.calls) - agent + len(there.calls) - calls
+    logged = await there.all_logged(len(there.calls))
     return Figures(
         calls=len(there.calls),
         affected=len(affected),
         turns=asked,
-        lost=there.missing_numbers() if whole else lost,
+        lost=there.missing_numbers() + len(there.calls) - logged,
         delay_before_ms=int(np.percentile(before, 95)),
         delay_during_ms=int(np.percentile(delays, 95)),
     )

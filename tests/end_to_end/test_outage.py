@@ -33,6 +33,7 @@ async def test_calls_go_on_while_stores_are_away(tmp_path: Path, postgres: Postg
                 await there.until(lambda part=part: len(list(client.keys(f"va:{part}:*"))) == 3)
         await there.end()
         figures = await measure(there, before)
+        assert there.turns_logged() == figures.turns
     assert (figures.affected, figures.lost) == (0, 0)
     assert figures.turns >= 3 * 6
     assert "event_set_aside" not in there.agent.log.read_text()
