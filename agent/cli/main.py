@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from typing_extensions import override
 
 from agent.cli import (
+    audit,
     bench,
     call,
     call_out,
@@ -61,5 +62,6 @@ app.add_typer(lines.app, name="lines")
 app.add_typer(tools.app, name="tools")
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 app.command("model", context_settings=model.PASS_ON)(model.model)

@@ -32,6 +32,7 @@ class Services:
     keys: ApiKeys
     calls: CallArchive
     search: Search
+    audit: AuditLog
 
 
 def ask(question: Callable[[Services], Awaitable[T]], *, make_tables: bool = False) -> T:
@@ -61,6 +62,7 @@ def ask(question: Callable[[Services], Awaitable[T]], *, make_tables: bool = Fal
                 keys=ApiKeys(database, audit, clock),
                 calls=CallArchive(database, audit),
                 search=Search(database, audit),
+                audit=audit,
             )
             return await question(services)
         finally:

@@ -4,12 +4,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from typer.testing import CliRunner
 
 from agent.cli.main import app
 from agent.errors import NotSignedInError
 from agent.store import migrate
 from agent.store.engine import Database
+from agent.store.supervisor_tables import AuditRow
+from agent.store.unit_of_work import writing
 from agent.supervisor.audit import AuditLog
 from agent.supervisor.keys import ApiKeys
 from tests.agent.conftest import ManualClock
@@ -72,6 +75,22 @@ def test_a_key_is_printed_once_and_can_be_revoked(url: str):
     assert "revoked" in vita("keys", "list")[1]
     with pytest.raises(NotSignedInError):
         asyncio.run(role())
+
+
+def test_the_audit_log_is_shown_and_checked(url: str):
+    assert vita("keys", "create", "reports")[0] == 0
+    assert "key.create" in vita("audit", "list", "--action", "key.create")[1]
+    assert vita("audit", "verify")[0] == 0
+
+    async def forge() -> None:
+        database = Database(url)
+        async with writing(database) as db:
+            await db.execute(update(AuditRow).values(actor_id="nobody"))
+        await database.close()
+
+    asyncio.run(forge())
+    code, out = vita("audit", "verify")
+    assert (code, "entry 1" in out) == (1, True)
 
 
 def test_what_was_said_is_found_and_shown_masked(url: str):

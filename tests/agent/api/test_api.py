@@ -372,6 +372,7 @@ def test_a_running_call_is_followed_and_taken_up_where_it_was_left(api: Served):
     worker.begin()
     path = f"/calls/{worker.call_id}/live"
     with api.client() as http:
+        worker.renew()
         assert worker.call_id in [call["call_id"] for call in http.get("/live").json()]
 
         seen: list[tuple[str, str, Any]] = []
