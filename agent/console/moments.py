@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.console.markup import tag
 from agent.console.transcript import Entry
-from agent.console.words import clock
+from agent.console.words import clock, length
 from agent.supervisor.views import EventView
 
 Payload = Mapping[str, Any]
@@ -28,6 +28,21 @@ def _answered_by(payload: Payload) -> str:
     return f"Answered by: {verdict or 'unknown'}"
 
 
+def _silence(payload: Payload) -> str:
+    acts = {
+        "hold": "The agent asked for a moment",
+        "reprompt": "The caller was silent and was asked again",
+        "give_up": "The caller stayed silent: the agent gave up",
+    }
+    return acts.get(str(payload.get("act")), "The caller was silent")
+
+
+def _voicemail(payload: Payload) -> str:
+    seconds = payload.get("duration_s")
+    long = f" of {length(1000 * seconds)}" if isinstance(seconds, int) else ""
+    return f"The caller left a message{long} with the carrier"
+
+
 def _plain(payload: Payload) -> str:
     return str(payload.get("reason") or "no reason given").replace("_", " ")
 
@@ -40,6 +55,8 @@ _TEXTS: Mapping[str, tuple[str, Callable[[Payload], str]]] = MappingProxyType(
         "consent": ("verified_user", lambda _: "Consent to be called was checked"),
         "do_not_call": ("do_not_disturb_on", lambda _: "Wants no more calls"),
         "answered_by": ("record_voice_over", _answered_by),
+        "silence": ("hourglass_empty", _silence),
+        "voicemail": ("voicemail", _voicemail),
         "hang_up": ("call_end", lambda payload: f"The agent hung up: {_plain(payload)}"),
         "transfer": ("phone_forwarded", lambda payload: f"Handed to a person: {_plain(payload)}"),
         "transfer_failed": ("phone_missed", lambda _: "Nobody took the caller"),

@@ -14,12 +14,10 @@ OUTCOMES = MappingProxyType(
         "transferred": ("Transferred", "violet"),
         "failed": ("Failed", "bad"),
         "worker_stopped": ("Interrupted", "warn"),
-        "max_duration": ("Too long", "warn"),
-        "silence": ("Caller silent", "warn"),
         "after_hours": ("After hours", ""),
-        "voicemail": ("Voicemail", ""),
         "busy": ("Busy", "warn"),
-        "no_answer": ("No answer", "warn"),
+        "no-answer": ("No answer", "warn"),
+        "canceled": ("Given up", ""),
         "completed": ("Completed", ""),
     }
 )
@@ -65,7 +63,7 @@ def status(name: str) -> tuple[str, str]:
 
 def sentence(name: str) -> str:
     """A name from the code as words: `call_ended` becomes `Call ended`."""
-    words = name.replace("_", " ").replace(".", " ").strip()
+    words = name.replace("_", " ").replace("-", " ").replace(".", " ").strip()
     return words[:1].upper() + words[1:]
 
 

@@ -146,6 +146,23 @@ def test_a_transfer_is_told_without_the_number():
     assert "0199" not in entry.content
 
 
+@pytest.mark.parametrize(
+    ("kind", "payload", "said"),
+    [
+        ("silence", {"act": "give_up", "at_ms": 9000}, "gave up"),
+        ("voicemail", {"url": "https://carrier/x", "duration_s": 12}, "a message of 12.0 s"),
+        ("model_link", {"state": "lost"}, "was lost"),
+        ("disclosure", {"about": "recording", "at_ms": 10, "heard": False}, "was not fully told"),
+        ("fault", {"code": "tool", "message": EVIL}, "&lt;script&gt;"),
+    ],
+)
+def test_what_else_happened_is_told_in_words(kind: str, payload: dict[str, Any], said: str):
+    entry = moment(kind, payload, 0, 1)
+    assert entry is not None
+    assert said in entry.content
+    assert "https://" not in entry.content
+
+
 def test_times_are_those_of_the_visitor():
     paris = ZoneInfo("Europe/Paris")
     now = datetime(2026, 3, 2, 23, 30, tzinfo=UTC)
