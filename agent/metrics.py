@@ -150,8 +150,10 @@ class CallMeter:
             case "turn":
                 TURN_LATENCY.observe(payload["latency_ms"] / 1000)
             case "tool_result":
-                seconds = payload["duration_ms"] / 1000
-                TOOL_SECONDS.labels(payload["tool"], payload["status"]).observe(seconds)
+                seconds, status = payload["duration_ms"] / 1000, payload["status"]
+                # A refused name may be one that the model made up.
+                tool = "none" if status == "refused" else payload["tool"]
+                TOOL_SECONDS.labels(tool, status).observe(seconds)
             case "interruption":
                 INTERRUPTIONS.inc()
             case "noise":

@@ -6,14 +6,19 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.audio import TELEPHONE
+from agent.pipeline.clips import HOLD
 from connectors.twilio.twin import Speak, TwinCall
 from connectors.twilio.twin.audio import FRAME_BYTES, FRAME_MS, VOICE_RMS, Pcm
 
 POLL_S = 0.1
+_TELLING = 800
+"""Samples by which a recorded sentence is known again: a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +101,10 @@ async def _hear_out(call: TwinCall, since_ms: int, manners: Manners) -> bool:
     """Wait for what the agent says from `since_ms` on to end. False: it said nothing."""
 
     def began() -> bool:
-        return call.is_over or bool(_voiced(call.heard.agent, since_ms).any())
+        return call.is_over or bool(_answer(call.heard.agent, since_ms).any())
 
     def ended() -> bool:
-        voiced = np.flatnonzero(_voiced(call.heard.agent, since_ms))
+        voiced = np.flatnonzero(_answer(call.heard.agent, since_ms))
         heard_ms = call.heard.length_ms - since_ms
         return call.is_over or heard_ms - (int(voiced[-1]) + 1) * FRAME_MS >= manners.silence_ms
 
@@ -107,12 +112,29 @@ async def _hear_out(call: TwinCall, since_ms: int, manners: Manners) -> bool:
     if not await _until(began, waited_s + manners.patience_s):
         return False
     await _until(ended, manners.longest_answer_s)
-    return bool(_voiced(call.heard.agent, since_ms).any())
+    return bool(_answer(call.heard.agent, since_ms).any())
 
 
-def _voiced(pcm: Pcm, since_ms: int) -> NDArray[np.bool_]:
-    """Which 20 ms frames from `since_ms` on are loud enough to be a voice."""
-    samples = pcm[since_ms * FRAME_BYTES // FRAME_MS :].astype(np.float32)
+def _answer(pcm: Pcm, since_ms: int) -> NDArray[np.bool_]:
+    """Which 20 ms frames from `since_ms` on are an answer's voice; "One moment, please." is none."""
+    heard = pcm[since_ms * FRAME_BYTES // FRAME_MS :]
+    hold = _hold()
+    first = int(np.argmax(np.abs(hold) > VOICE_RMS))
+    start = heard.tobytes().find(hold[first : first + _TELLING].tobytes()) // heard.itemsize
+    if start >= 0:
+        heard = heard.copy()
+        heard[start : start + len(hold) - first] = 0
+    return _voiced(heard)
+
+
+@cache
+def _hold() -> Pcm:
+    return TELEPHONE.decode(HOLD.payload(TELEPHONE))
+
+
+def _voiced(pcm: Pcm) -> NDArray[np.bool_]:
+    """Which 20 ms frames are loud enough to be a voice."""
+    samples = pcm.astype(np.float32)
     frames = samples[: len(samples) // FRAME_BYTES * FRAME_BYTES].reshape(-1, FRAME_BYTES)
     loud: NDArray[np.bool_] = np.sqrt((frames**2).mean(axis=1)) >= VOICE_RMS
     return loud

@@ -24,8 +24,7 @@ class ModelServer:
         gone_s: Without a working session for so long the call is given up.
         patience_s: A server that owes an answer and sends nothing for so long is left.
         tool_s: Limit of one tool call, above any limit of the tool itself.
-        filler_s: A tool that takes longer is bridged with `filler`.
-        filler: What is said meanwhile; empty for nothing.
+        filler_s: A tool that takes longer is bridged with "One moment, please."
         failures: Responses in a row the server may fail to make before the call is given up.
     """
 
@@ -37,7 +36,6 @@ class ModelServer:
     patience_s: float = 15.0
     tool_s: float = 60.0
     filler_s: float = 1.2
-    filler: str = "One moment, please."
     failures: int = 3
 
     def endpoint(self) -> str:

@@ -31,7 +31,7 @@ from agent.calls.context import ToolBox
 from agent.calls.memory import CallMemory
 from agent.errors import ModelUnavailableError
 from agent.log import get_logger
-from agent.pipeline.clips import ITEM_PREFIX, Clip
+from agent.pipeline.clips import HOLD, ITEM_PREFIX, Clip
 from agent.pipeline.effects import (
     CallerSaid,
     CallerStarted,
@@ -467,13 +467,13 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         self._changed.set()
 
     async def _bridge(self, done: asyncio.Event) -> None:
-        """Say the filler when a tool takes long and nothing else is being said."""
+        """Ask for a moment when a tool takes long and nothing else is being said."""
         try:
             async with asyncio.timeout(self._server.filler_s):
                 await done.wait()
         except TimeoutError:
-            if self._server.filler and not self._dialogue.waiting and self._parts.playback.quiet:
-                await self.say(self._server.filler)
+            if not self._dialogue.waiting and self._parts.playback.quiet:
+                await self.play(HOLD)
 
     # Sending
 

@@ -8,7 +8,7 @@ from agent.api import Caption
 from agent.pipeline.captions import Captions
 from agent.pipeline.effects import CallerSaid
 from agent.pipeline.playback import Reply
-from tests.pipeline.phone import Phone
+from tests.pipeline.phone import Notebook, Phone
 
 pytestmark = pytest.mark.unit
 
@@ -24,7 +24,7 @@ class Screen(Phone):
 
 async def test_the_agents_words_appear_as_they_are_heard() -> None:
     screen = Screen()
-    captions, reply = Captions(screen), Reply("item")
+    captions, reply = Captions(screen, Notebook()), Reply("item")
     reply.book.add_text("We open ")
     reply.book.add_audio(1600)
     reply.book.add_text("at nine.")
@@ -42,7 +42,7 @@ async def test_the_agents_words_appear_as_they_are_heard() -> None:
 
 async def test_the_callers_turn_is_opened_filled_and_taken_back_when_it_was_noise() -> None:
     screen = Screen()
-    captions = Captions(screen)
+    captions = Captions(screen, Notebook())
     captions.caller_started(500)
     captions.caller_said(CallerSaid("hello", 500, 900))
     captions.noise()
