@@ -57,4 +57,4 @@ async def test_the_callers_turn_is_opened_filled_and_taken_back_when_it_was_nois
 
 
 async def test_a_telephone_shows_nothing() -> None:
-    Captions(Phone()).caller_started(0)
+    Captions(Phone(), Notebook()).caller_started(0)
