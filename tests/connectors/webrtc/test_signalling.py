@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -104,3 +105,29 @@ async def test_foreign_pages_floods_and_a_full_house_are_turned_away(
     assert [place.status_code for place in places] == [201, 201, 503, 429]
     assert places[2].json()["code"] == "at_capacity"
     assert places[3].json()["code"] == "too_many_calls"
+
+
+async def test_a_closed_line_tells_what_the_business_wrote(tmp_path: Path) -> None:
+    another_day = (datetime.now(UTC) + timedelta(days=2)).strftime("%a").lower()
+    line = {
+        "hours": {"time_zone": "UTC", "open": {another_day: "9:00-17:00"}},
+        "after_hours": "say",
+        "after_hours_text": "We are closed. Call tomorrow.",
+    }
+    async with agent(tmp_path, NOWHERE, line) as server, httpx.AsyncClient() as client:
+        begun = await client.post(
+            f"{server.url}/call/brightside/calls", json={}, headers={"Origin": server.url}
+        )
+        assert begun.json() == {"code": "after_hours", "message": "We are closed. Call tomorrow."}
+        assert server.application.desk.slots.in_use == 0
+
+
+async def test_a_page_may_go_on_with_its_own_call_only(page: httpx.AsyncClient) -> None:
+    begun = (await page.post("/call/brightside/calls", json={})).json()
+    again = await page.post("/call/brightside/calls", json={"call": begun["call"]})
+    assert again.status_code == 201
+    assert again.json()["call"] == begun["call"]
+    assert again.json()["token"] != begun["token"]
+    for wrong, status in (("brightside.short", 400), ("x." + "a" * 22, 403), ("", 400)):
+        refused = await page.post("/call/brightside/calls", json={"call": wrong})
+        assert refused.status_code == status
