@@ -8,7 +8,7 @@ from twilio.twiml.voice_response import (  # type: ignore[import-untyped]
     VoiceResponse,
 )
 
-from connectors.twilio.config import AFTER_PATH, TwilioConfig
+from connectors.twilio.config import AFTER_PATH, STREAM_PATH, TwilioConfig
 
 TOKEN_PARAMETER = "token"  # noqa: S105 - the name of a field, not a secret
 
@@ -35,7 +35,12 @@ def connect_agent(config: TwilioConfig, token: str) -> str:
     """Open a media stream to the agent; whatever ends it, Twilio asks our resume URL."""
     answer = VoiceResponse()
     connect = Connect(action=config.url(AFTER_PATH), method="POST")
-    connect.stream(url=config.media_url).parameter(name=TOKEN_PARAMETER, value=token)
+    stream = connect.stream(
+        url=config.media_url,
+        status_callback=config.url(STREAM_PATH),
+        status_callback_method="POST",
+    )
+    stream.parameter(name=TOKEN_PARAMETER, value=token)
     answer.append(connect)
     answer.redirect(config.url(AFTER_PATH), method="POST")
     return str(answer)

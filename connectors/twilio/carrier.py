@@ -19,6 +19,7 @@ from connectors.twilio.config import (
     AMD_PATH,
     MEDIA_PATH,
     STATUS_PATH,
+    STREAM_PATH,
     VOICE_PATH,
     TwilioConfig,
 )
@@ -48,6 +49,7 @@ class TwilioCarrier:
         router.add_route(AFTER_PATH, _timed("after", self._webhooks.after), methods=["POST"])
         router.add_route(STATUS_PATH, _timed("status", self._webhooks.status), methods=["POST"])
         router.add_route(AMD_PATH, _timed("amd", self._amd), methods=["POST"])
+        router.add_route(STREAM_PATH, _timed("stream", self._webhooks.stream), methods=["POST"])
         router.add_websocket_route(MEDIA_PATH, self._media)
         return router
 

@@ -12,6 +12,7 @@ VOICE_PATH = "/twilio/voice"
 AFTER_PATH = "/twilio/after"
 STATUS_PATH = "/twilio/status"
 AMD_PATH = "/twilio/amd"
+STREAM_PATH = "/twilio/stream"
 MEDIA_PATH = "/twilio/media"
 
 TRIES = "#ct=1000&rt=4000&rc=2&rp=ct,rt,5xx"

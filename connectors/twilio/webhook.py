@@ -99,6 +99,17 @@ class Webhooks:
             return Response(status_code=503)
         return Response(status_code=204)
 
+    async def stream(self, request: Request) -> Response:
+        """The carrier reports on a media stream; what it could not do with ours is logged."""
+        try:
+            fields = await self._fields(request)
+        except RejectedRequestError as error:
+            return _rejected(request, error)
+        if fields.get("StreamEvent") == "stream-error":
+            code = fields.get("StreamError", "")[:LONGEST_VERDICT]
+            log.warning("carrier_stream_error", carrier_call_id=fields["CallSid"], code=code)
+        return Response(status_code=204)
+
     async def answered_by(self, request: Request) -> tuple[Response, str]:
         """Who answered a call we placed; with the SID of a call to hang up, or nothing."""
         try:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 from typing_extensions import override
 
 from agent.api import Admission, IncomingCall, NextStep
@@ -131,7 +132,10 @@ async def test_a_call_that_is_not_admitted_hears_why(error: VitaError, said: str
     assert all((said or "") in (verb.text or "") for verb in say)
 
 
-@pytest.mark.parametrize("path", ["/twilio/voice", "/twilio/after", "/twilio/status"])
+@pytest.mark.parametrize(
+    "path",
+    ["/twilio/voice", "/twilio/after", "/twilio/status", "/twilio/stream", "/twilio/amd"],
+)
 async def test_wrong_signatures_get_403_and_nothing_else(path: str) -> None:
     desk = EchoDesk()
     async with door(desk) as at:
@@ -248,6 +252,16 @@ async def test_only_final_states_reach_the_desk() -> None:
         ]
     assert {answer.status_code for answer in answers} == {204}
     assert desk.endings == [("CA1", state) for state in final]
+
+
+async def test_what_the_carrier_could_not_do_with_our_stream_is_logged() -> None:
+    async with door(EchoDesk()) as at:
+        with capture_logs() as lines:
+            for event, code in (("stream-started", ""), ("stream-error", "31924")):
+                answer = await at.post("/twilio/stream", StreamEvent=event, StreamError=code)
+                assert answer.status_code == 204
+    (said,) = [line for line in lines if line["event"] == "carrier_stream_error"]
+    assert (said["code"], said["carrier_call_id"]) == ("31924", "CA1")
 
 
 async def test_health_tells_the_facts_it_was_given() -> None:

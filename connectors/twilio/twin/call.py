@@ -24,7 +24,7 @@ Status = Literal[
     "no-answer",
     "canceled",
 ]
-Direction = Literal["inbound", "outbound-api"]
+Direction = Literal["inbound", "outbound-api", "outbound-dial"]
 
 OVER: frozenset[Status] = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
@@ -37,7 +37,8 @@ class TwinCall:
         sid: `CA…`.
         to: Dialled number.
         from_: Calling number.
-        direction: `inbound` was placed by a scripted caller, `outbound-api` over REST.
+        direction: `inbound` was placed by a scripted caller, `outbound-api` over REST,
+            `outbound-dial` by `<Dial>`.
         caller: The person on the phone.
         status_url: Told about status changes.
         status_events: Which of initiated, ringing, answered, completed it is told about.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final, Literal
 from urllib.parse import urljoin, urlsplit
 
@@ -10,9 +12,8 @@ import numpy as np
 
 from agent import mulaw
 from agent.errors import BadAudioError
-from connectors.twilio.twin.account import new_sid
 from connectors.twilio.twin.audio import Pcm, load_audio, spoken_ms, tone
-from connectors.twilio.twin.call import TwinCall
+from connectors.twilio.twin.call import Status, TwinCall
 from connectors.twilio.twin.caller import ScriptedCaller
 from connectors.twilio.twin.ears import PROMPT_END, Attendant, Person, Tape
 from connectors.twilio.twin.line import Line
@@ -20,7 +21,7 @@ from connectors.twilio.twin.media import MediaStream
 from connectors.twilio.twin.playout import Playout
 from connectors.twilio.twin.twiml import Document, Element, TwimlError
 from connectors.twilio.twin.webhooks import Method, WebhookError
-from connectors.twilio.twin.world import HUMAN, Fetch, Policy, Recording, World
+from connectors.twilio.twin.world import HUMAN, Fetch, Policy, Recording, Report, World
 
 HANG_UP: Final = "hang_up"
 Next = Fetch | Literal["hang_up"] | None
@@ -30,7 +31,14 @@ DEFAULT_RING_LIMIT_S = 30.0
 DEFAULT_GATHER_TIMEOUT_S = 5.0
 BEEP_MS = 400
 
-_DIAL_STATUS: dict[Policy, str] = {
+_BEFORE_ANSWER: Final[tuple[Status, ...]] = ("initiated", "ringing")
+_LEG_EVENTS: dict[str, str] = {
+    "initiated": "initiated",
+    "ringing": "ringing",
+    "in-progress": "answered",
+}
+
+_DIAL_STATUS: dict[Policy, Status] = {
     "answer": "completed",
     "busy": "busy",
     "reject": "busy",
@@ -41,10 +49,13 @@ _DIAL_STATUS: dict[Policy, str] = {
 class Executor:
     """Performs documents on one line."""
 
-    def __init__(self, call: TwinCall, line: Line, world: World) -> None:
+    def __init__(
+        self, call: TwinCall, line: Line, world: World, report: Callable[[Report], None]
+    ) -> None:
         self._call = call
         self._line = line
         self._world = world
+        self._report = report
         self._base_url = ""
         self.left_behind: Fetch | None = None
         """What is still to be told when a caller hangs up while leaving a message."""
@@ -184,17 +195,28 @@ class Executor:
         number = verb.child("Number")
         target = (verb.text if number is None else number.text).strip()
         callee = self._world.callees.get(target, HUMAN)
-        sid = new_sid("CA")
+        caller_id = verb.attributes.get("callerId", self._call.from_)
+        leg = TwinCall(
+            to=target, from_=caller_id, direction="outbound-dial", caller=ScriptedCaller(())
+        )
+        sid = leg.sid
         self._call.timeline.add("dial", to=target, sid=sid, policy=callee.policy)
+        for count, state in enumerate(_BEFORE_ANSWER):
+            leg.become(state)
+            self._report_leg(number, leg, count)
         limit_s = _seconds(verb, "timeout", DEFAULT_RING_LIMIT_S)
         await asyncio.sleep(min(callee.ring_s, limit_s))
         status = _DIAL_STATUS[callee.policy] if callee.ring_s <= limit_s else "no-answer"
         loop = asyncio.get_running_loop()
         answered = loop.time()
         if status == "completed":
+            leg.become("in-progress")
+            self._report_leg(number, leg, 2)
             person = Person(ScriptedCaller(callee.script))
             with self._line.connected(person, person):
                 await person.gone.wait()
+        leg.become(status)
+        self._report_leg(number, leg, 3 if status == "completed" else 2)
         self._call.timeline.add("dial", to=target, sid=sid, status=status)
         fields = {"DialCallSid": sid, "DialCallStatus": status}
         if status == "completed":
@@ -218,11 +240,36 @@ class Executor:
             timeline=self._call.timeline,
             tls=self._world.tls,
             faults=self._world.faults.frames,
+            on_event=lambda event, error: self._report_stream(noun, stream.sid, event, error),
         )
         end = await stream.run(self._line)
         if end == "lost" and self._world.on_stream_loss == "hang_up":
             return HANG_UP
         return self._action(verb)
+
+    def _report_stream(self, noun: Element, sid: str, event: str, error: str) -> None:
+        address = noun.attributes.get("statusCallback")
+        if address is None:
+            return
+        fields = {
+            "AccountSid": self._world.account.sid,
+            "CallSid": self._call.sid,
+            "StreamSid": sid,
+            "StreamName": noun.attributes.get("name", sid),
+            "StreamEvent": event,
+            "Timestamp": datetime.now(UTC).isoformat(),
+        }
+        self._report(Report(self._url(address), fields | ({"StreamError": error} if error else {})))
+
+    def _report_leg(self, number: Element | None, leg: TwinCall, count: int) -> None:
+        """Tell how the leg to a dialled person goes, if the document asks for it."""
+        address = number.attributes.get("statusCallback") if number is not None else None
+        asked = number.attributes.get("statusCallbackEvent", "completed") if number else ""
+        if address is None or _LEG_EVENTS.get(leg.status, "completed") not in asked.split():
+            return
+        numbers = {"ParentCallSid": self._call.sid, "SequenceNumber": str(count)}
+        fields = leg.fields(self._world.account.sid) | numbers
+        self._report(Report(self._url(address), fields))
 
 
 def _prompt(pcm: Pcm) -> Playout:

@@ -51,7 +51,7 @@ class Faults:
 
     Attributes:
         rest: HTTP statuses the next REST requests are answered with, such as 429 or 500.
-        lost_answers: Answers of the agent to webhooks that do not arrive here.
+        lost_answers: So many of the documents the agent answers with do not arrive here.
         status_order: In which order status reports are sent.
         status_copies: How often each of them is sent; 0 for never.
         status_delay_s: How late.

@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -57,6 +57,7 @@ class MediaStream:
         timeline: Timeline,
         tls: ssl.SSLContext | None = None,
         faults: FrameFaults | None = None,
+        on_event: Callable[[str, str], None] = lambda _event, _error: None,
         connect_limit_s: float = CONNECT_LIMIT_S,
     ) -> None:
         self.sid = new_sid("MZ")
@@ -68,6 +69,7 @@ class MediaStream:
         self._tls = tls
         self._connect_limit_s = connect_limit_s
         self._faults = faults or FrameFaults()
+        self._on_event = on_event
         self._held: list[str] = []
         self._playout = Playout()
         self._outbox: asyncio.Queue[str | bytes] = asyncio.Queue(QUEUED_MESSAGES)
@@ -83,9 +85,11 @@ class MediaStream:
             async with socket:
                 return await self._stream(socket, line)
         except StreamFault as fault:
-            self._timeline.add("error", code=fault.code, reason=str(fault))
+            self._fail(fault)
             return "failed"
         finally:
+            if self._chunk:
+                self._on_event("stream-stopped", "")
             self._timeline.add("stream", event="ended", frames=self._chunk)
 
     async def _connect(self) -> ClientConnection:
@@ -113,6 +117,7 @@ class MediaStream:
 
     async def _stream(self, socket: ClientConnection, line: Line) -> StreamEnd:
         self._timeline.add("stream", event="started", sid=self.sid, url=self._url)
+        self._on_event("stream-started", "")
         connected = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
         self._queue(json.dumps(connected))
         self._queue_in_stream("start", self._start_body())
@@ -132,7 +137,7 @@ class MediaStream:
             async for message in socket:
                 self._take(message)
         except StreamFault as fault:
-            self._timeline.add("error", code=fault.code, reason=str(fault))
+            self._fail(fault)
             await socket.close(1002)
             return "failed"
         except ConnectionClosed as error:
@@ -140,6 +145,10 @@ class MediaStream:
             return "lost" if error.rcvd is None else "closed"
         self._timeline.add("stream", event="closed", code=socket.close_code)
         return "closed"
+
+    def _fail(self, fault: StreamFault) -> None:
+        self._timeline.add("error", code=fault.code, reason=str(fault))
+        self._on_event("stream-error", str(fault.code))
 
     async def _send(self, socket: ClientConnection) -> None:
         try:

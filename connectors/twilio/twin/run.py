@@ -12,7 +12,7 @@ from connectors.twilio.twin.executor import Executor
 from connectors.twilio.twin.line import Line
 from connectors.twilio.twin.twiml import Document, TwimlError, parse
 from connectors.twilio.twin.webhooks import WebhookError
-from connectors.twilio.twin.world import Callee, Fetch, Inline, Instruction, Order, World
+from connectors.twilio.twin.world import Callee, Fetch, Inline, Instruction, Order, Report, World
 
 MAX_DOCUMENTS = 50
 """Documents one call may go through; a redirect loop ends there."""
@@ -47,13 +47,13 @@ class CallRun:
         self._first = first
         self._dialled = dialled
         self._line = Line(call.caller, call.recorder, call.timeline)
-        self._executor = Executor(call, self._line, world)
+        self._reports: asyncio.Queue[Report | None] = asyncio.Queue()
+        self._executor = Executor(call, self._line, world, self._reports.put_nowait)
         self._documents = 0
         self._performing: asyncio.Task[Instruction | None] | None = None
         self._redirected: Instruction | None = None
         self._verdict: Status | None = None
         self._interrupted = asyncio.Event()
-        self._reports: asyncio.Queue[dict[str, str] | None] = asyncio.Queue()
         self._report_count = 0
 
     async def run(self) -> None:
@@ -208,7 +208,7 @@ class CallRun:
         """The document at an address, or at its fallback."""
         fields = self.call.fields(self._world.account.sid) | instruction.fields | error
         try:
-            reply = await self._world.dialer.send(
+            reply = await self._world.dialer.ask(
                 instruction.method, instruction.url, fields, self.call.timeline
             )
             return parse(reply.body, reply.content_type)
@@ -234,26 +234,24 @@ class CallRun:
             seconds = self.call.duration_s
             fields |= {"CallDuration": str(seconds), "Duration": str((seconds + 59) // 60)}
         self._report_count += 1
-        self._reports.put_nowait(fields)
+        self._reports.put_nowait(Report(self.call.status_url, fields))
 
     async def _report(self) -> None:
         """Send status reports one after the other, unless told to do it wrong."""
-        kept: list[dict[str, str]] = []
+        kept: list[Report] = []
         faults = self._world.faults
-        while (fields := await self._reports.get()) is not None:
+        while (report := await self._reports.get()) is not None:
             if faults.status_order == "reversed":
-                kept.insert(0, fields)
+                kept.insert(0, report)
             else:
-                await self._send_report(fields)
-        for fields in kept:
-            await self._send_report(fields)
+                await self._send_report(report)
+        for report in kept:
+            await self._send_report(report)
 
-    async def _send_report(self, fields: dict[str, str]) -> None:
+    async def _send_report(self, report: Report) -> None:
         await asyncio.sleep(self._world.faults.status_delay_s)
         for _ in range(self._world.faults.status_copies):
             try:
-                await self._world.dialer.send(
-                    "POST", self.call.status_url, fields, self.call.timeline
-                )
+                await self._world.dialer.send("POST", report.url, report.fields, self.call.timeline)
             except WebhookError as error:
                 self.call.timeline.add("warning", code=error.code, reason=str(error))

@@ -92,7 +92,33 @@ class Dialer:
     async def send(
         self, method: Method, url: str, fields: Mapping[str, str], timeline: Timeline
     ) -> Reply:
-        """Ask for instructions, as often as the URL's fragment says.
+        """Tell something, as often as the URL's fragment says.
+
+        Raises:
+            WebhookError: 11200, no answer or not a success; 11205, no connection.
+        """
+        return await self._send(method, url, fields, timeline, losable=False)
+
+    async def ask(
+        self, method: Method, url: str, fields: Mapping[str, str], timeline: Timeline
+    ) -> Reply:
+        """Ask for instructions, as often as the URL's fragment says. Answers may get lost.
+
+        Raises:
+            WebhookError: 11200, no answer or not a success; 11205, no connection.
+        """
+        return await self._send(method, url, fields, timeline, losable=True)
+
+    async def _send(
+        self,
+        method: Method,
+        url: str,
+        fields: Mapping[str, str],
+        timeline: Timeline,
+        *,
+        losable: bool,
+    ) -> Reply:
+        """Send until there is an answer, or no more tries.
 
         Raises:
             WebhookError: 11200, no answer or not a success; 11205, no connection.
@@ -116,7 +142,7 @@ class Dialer:
                         timeout=httpx.Timeout(overrides.read_s, connect=overrides.connect_s),
                     )
                     try:
-                        return await self._try(request, fields, timeline)
+                        return await self._try(request, fields, timeline, losable=losable)
                     except WebhookError as error:
                         if not tries or not overrides.retries_on(error.failure):
                             raise
@@ -124,7 +150,12 @@ class Dialer:
             raise WebhookError(11200, f"no answer from {url}") from error
 
     async def _try(
-        self, request: httpx.Request, fields: Mapping[str, str], timeline: Timeline
+        self,
+        request: httpx.Request,
+        fields: Mapping[str, str],
+        timeline: Timeline,
+        *,
+        losable: bool,
     ) -> Reply:
         method, url = request.method, str(request.url)
         try:
@@ -135,7 +166,8 @@ class Dialer:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             timeline.add("request", method=method, url=url, fields=dict(fields), status=0)
             raise WebhookError(11200, f"no answer from {url}") from error
-        status = 0 if self._faults.loses_an_answer() else answer.status_code
+        lost = losable and self._faults.loses_an_answer()
+        status = 0 if lost else answer.status_code
         timeline.add("request", method=method, url=url, fields=dict(fields), status=status)
         if not status:
             raise WebhookError(11200, f"the answer from {url} got lost")

@@ -101,6 +101,14 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """Something to tell a status callback; it is sent after what was reported before."""
+
+    url: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """Go on with the document at this address."""
 

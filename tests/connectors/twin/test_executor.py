@@ -336,3 +336,43 @@ async def test_e3_a_caller_can_be_steered_while_the_call_runs() -> None:
 
 def test_loudness_of_the_stand_in_voice() -> None:
     assert 500 < np.sqrt(np.mean(tone(500).astype(float) ** 2)) < 8000
+
+
+async def test_e32_the_leg_to_a_dialled_person_is_told_of_with_its_parent() -> None:
+    events = "initiated ringing answered completed"
+    number = f'<Number statusCallback="/leg" statusCallbackEvent="{events}">+15550199</Number>'
+    site = Site(
+        {"/voice": response(f'<Dial action="/after">{number}</Dial>'), "/after": response()}
+    )
+    async with site_and_twin(site) as twin:
+        twin.set_callee("+15550199", Callee(ring_s=0.1, script=[Pause(200)]))
+        placed = await call(twin)
+    legs = [hit.fields for hit in site.hits if hit.path == "/leg"]
+    assert [leg["CallStatus"] for leg in legs] == events.replace("answered", "in-progress").split()
+    assert [leg["SequenceNumber"] for leg in legs] == ["0", "1", "2", "3"]
+    assert {leg["ParentCallSid"] for leg in legs} == {placed.sid}
+    assert {leg["Direction"] for leg in legs} == {"outbound-dial"}
+    (after,) = [hit.fields for hit in site.hits if hit.path == "/after"]
+    assert {leg["CallSid"] for leg in legs} == {after["DialCallSid"]}
+
+
+async def test_e43_a_stream_reports_its_start_its_end_and_what_went_wrong() -> None:
+    async def bad(socket: Socket) -> None:
+        await socket.until("media")
+        await socket.send("teleport")
+        await socket.until("never")
+
+    document = response(
+        '<Connect><Stream url="{ws}/media" statusCallback="{url}/stream"/></Connect>'
+    )
+    site = Site({"/voice": document}, talk=bad)
+    async with site_and_twin(site) as twin:
+        placed = await call(twin, Pause(1500))
+    told = [hit.fields for hit in site.hits if hit.path == "/stream"]
+    assert [each["StreamEvent"] for each in told] == [
+        "stream-started",
+        "stream-error",
+        "stream-stopped",
+    ]
+    assert told[1]["StreamError"] == "31924"
+    assert {each["CallSid"] for each in told} == {placed.sid}
