@@ -23,7 +23,8 @@ class Captions:
         self._last = ("", "", False)
 
     def caller_started(self, at_ms: int) -> None:
-        """The caller began to speak."""
+        """The caller began to speak. A sound before it that became no words is taken back."""
+        self.noise()
         self._open_turn = _turn(at_ms)
         self._show("caller", self._open_turn, "", final=False)
 

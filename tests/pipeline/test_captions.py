@@ -47,12 +47,15 @@ async def test_the_callers_turn_is_opened_filled_and_taken_back_when_it_was_nois
     captions.caller_said(CallerSaid("hello", 500, 900))
     captions.noise()
     captions.caller_started(2000)
+    captions.caller_started(3000)
     captions.noise()
     assert [(shown.turn, shown.text, shown.final) for shown in screen.shown] == [
         ("caller-500", "", False),
         ("caller-500", "hello", True),
         ("caller-2000", "", False),
         ("caller-2000", "", True),
+        ("caller-3000", "", False),
+        ("caller-3000", "", True),
     ]
 
 
