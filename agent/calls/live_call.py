@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -14,6 +15,10 @@ from agent.session.conversation import KeptMemory
 from agent.session.session import CallSession, Sessions
 
 log = get_logger(__name__)
+
+LAST_SAVES = 3
+SAVE_AGAIN_S = 0.3
+"""The end of a call is worth more than one try: without it another worker would write one."""
 
 
 @dataclass(slots=True)
@@ -39,18 +44,22 @@ class LiveCall:
             {"state": call.state, "attempt": call.attempt, "reason": call.reason},
             durable=durable,
         )
-        await self._save()
+        await self._save(tries=LAST_SAVES if call.over else 1)
 
     async def keep(self) -> None:
         """Write everything another worker needs once more: Redis may have lost it."""
         await self._save()
         self.memory.keep_again()
 
-    async def _save(self) -> None:
-        try:
-            await self.sessions.save(self.session)
-        except SessionStoreError as error:
-            log.warning("session_not_saved", state=self.call.state, reason=str(error))
+    async def _save(self, *, tries: int = 1) -> None:
+        for left in reversed(range(tries)):
+            try:
+                await self.sessions.save(self.session)
+            except SessionStoreError as error:
+                log.warning("session_not_saved", state=self.call.state, reason=str(error))
+                await asyncio.sleep(SAVE_AGAIN_S if left else 0)
+            else:
+                return
 
 
 class WatchedControl:

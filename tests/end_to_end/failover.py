@@ -100,7 +100,7 @@ class Scene:
 
     async def heard(self, call: TwinCall, ms: int) -> None:
         """Wait until a caller has heard so much of the model's answers."""
-        await self.until(lambda: call.recorder._agent.count(REPLY) >= ms * 8 or call.is_over)
+        await self.until(lambda: heard_ms(call.recorder._agent) >= ms or call.is_over)
         assert not call.is_over, call.timeline.errors()
 
     async def calls_taken_up(self) -> None:
@@ -119,7 +119,7 @@ class Scene:
     def heard_before_ms(self, call: TwinCall) -> int:
         """How much of the model's answers a caller had heard when the worker was killed."""
         killed_at = self.killed_at[self.calls.index(call)]
-        return call.recorder._agent[: killed_at * 160].count(REPLY) // 8
+        return heard_ms(call.recorder._agent[: killed_at * 160])
 
     def kill(self, worker: Worker, number: signal.Signals = signal.SIGKILL) -> None:
         self.killed_at = [len(call.recorder._voiced) for call in self.calls]
@@ -135,6 +135,11 @@ class Scene:
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         with sqlite3.connect(self.data / "calls.db") as log:
             return log.execute(sql).fetchall()
+
+
+def heard_ms(audio: bytes) -> int:
+    """How much of the model's answers is in it; the agent's own recorded words do not count."""
+    return audio.count(bytes([REPLY]) * 80) * 10
 
 
 def silence_ms(call: TwinCall, killed_at: int) -> int:
