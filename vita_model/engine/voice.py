@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vita_model.media import MediaError
+
 Samples = NDArray[np.float32]
 """Mono audio, float32 in [-1, 1]."""
 
@@ -44,7 +46,7 @@ class Seen:
     rows: int
 
 
-class PictureError(ValueError):
+class PictureError(MediaError):
     """A picture cannot be read; the message says what is wrong with it."""
 
 

@@ -46,20 +46,36 @@ def read_picture(data: bytes, side: int) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as file:
             _check_size(*file.size)
             file.draft("RGB", (4 * side, 4 * side))
-            picture = ImageOps.exif_transpose(file)
-            if picture.mode.startswith("I"):
-                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-            if picture.has_transparency_data:
-                clear = picture.convert("RGBA")
-                white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
-                picture = Image.alpha_composite(white, clear)
-            return picture.convert("RGB")
+            return _rgb(ImageOps.exif_transpose(file))
     except PictureError:
         raise
     except Image.DecompressionBombError:
         raise _too_large("far more") from None
     except _FAULTS as error:
         raise PictureError("The picture cannot be read; send a whole JPEG or PNG file.") from error
+
+
+def checked(picture: Image.Image) -> Image.Image:
+    """An already opened picture as RGB, held to the same limits.
+
+    Raises:
+        PictureError: it is too large or too small, or breaks off.
+    """
+    _check_size(*picture.size)
+    try:
+        return _rgb(picture)
+    except _FAULTS as error:
+        raise PictureError("The picture cannot be read; send a whole JPEG or PNG file.") from error
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.has_transparency_data:
+        clear = picture.convert("RGBA")
+        white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, clear)
+    return picture.convert("RGB")
 
 
 def _check_size(width: int, height: int) -> None:

@@ -1,0 +1,68 @@
+"""A whole model with random weights and a tokenizer of bytes, in a checkpoint folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_model
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from vita_model.assembly import CONFIG_FILE, build_model
+from vita_model.config import (
+    AdapterConfig,
+    AudioEncoderConfig,
+    CodecConfig,
+    LanguageConfig,
+    SpeechDecoderConfig,
+    VisionConfig,
+    VitaConfig,
+)
+
+TINY = VitaConfig(
+    language=LanguageConfig(
+        vocab_size=300, hidden_size=16, intermediate_size=16, layers=1, heads=2, kv_heads=1
+    ),
+    vision=VisionConfig(
+        hidden_size=8, layers=1, heads=2, intermediate_size=8, patch_size=4, image_size=16
+    ),
+    audio=AudioEncoderConfig(hidden_size=8, layers=1, heads=2, intermediate_size=8),
+    adapter=AdapterConfig(input_size=8),
+    speech=SpeechDecoderConfig(
+        hidden_size=8, heads=2, intermediate_size=8, layers=1, front_layers=1, codes=8
+    ),
+    codec=CodecConfig(
+        initial_channels=32,
+        latent_size=16,
+        codes=8,
+        encoder_channels=16,
+        global_size=16,
+        global_conv=(32, 8, 3),
+        global_tokens=(1,) * 8,
+    ),
+    max_length=2_000,
+)
+
+
+def tokenizer() -> Tokenizer:
+    """One token a byte, and the special ones."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    found = Tokenizer(models.BPE({letter: place for place, letter in enumerate(alphabet)}, []))
+    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    found.decoder = decoders.ByteLevel()
+    found.add_special_tokens([AddedToken(text) for text in ("<|im_start|>", "<|im_end|>")])
+    found.add_tokens([AddedToken(glyph, normalized=False) for glyph in "☞☜☟"])
+    return found
+
+
+def checkpoint(folder: Path) -> Path:
+    """Write the model and its tokenizer into a folder."""
+    torch.manual_seed(7)
+    model = build_model(TINY)
+    (folder / CONFIG_FILE).write_text(TINY.model_dump_json())
+    tokenizer().save(str(folder / "tokenizer.json"))
+    save_model(model.language, str(folder / "model.safetensors"))
+    for name, part in (("speech", model.speech), ("codec", model.codec)):
+        assert part is not None
+        save_model(part, str(folder / f"{name}.safetensors"))
+    return folder
