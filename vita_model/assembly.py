@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor, nn
 from transformers.models.qwen2.configuration_qwen2 import Qwen2Config
 from transformers.models.qwen2.modeling_qwen2 import Qwen2ForCausalLM, Qwen2RotaryEmbedding
 from typing_extensions import override
 
-from vita_model.audio.adapter import SubsamplingAdapter
-from vita_model.audio.encoder import WhaleEncoder
+from vita_model.audio.adapter import CnnAdapter, LinearAdapter, SubsamplingAdapter
+from vita_model.audio.encoder import Encoded, WhaleEncoder
 from vita_model.checkpoint import CheckpointError, load_checkpoint
 from vita_model.config import (
+    CONFIG_FILE,
     AdapterConfig,
     AudioEncoderConfig,
+    CnnAdapterConfig,
     CodecConfig,
     LanguageConfig,
+    LinearAdapterConfig,
     PartConfig,
     SpeechDecoderConfig,
     VitaConfig,
@@ -33,8 +37,6 @@ from vita_model.speech.decoder import SpeechDecoder
 from vita_model.splice import Spliced, splice
 from vita_model.vision.encoder import VisionTower
 from vita_model.vision.projector import build_projector
-
-CONFIG_FILE = "vita.json"
 
 Slot = Literal["audio", "adapter", "speech", "codec"]
 """A place in the model where modules of several kinds fit."""
@@ -71,13 +73,15 @@ def register(slot: Slot, config: type[C], build: Callable[[C, VitaConfig], nn.Mo
 
 
 register("audio", AudioEncoderConfig, lambda part, _: WhaleEncoder(part))
-register(
-    "adapter",
-    AdapterConfig,
-    lambda part, whole: SubsamplingAdapter(part, whole.language.hidden_size),
-)
+register("adapter", AdapterConfig, lambda part, whole: SubsamplingAdapter(part, _width(whole)))
+register("adapter", CnnAdapterConfig, lambda part, whole: CnnAdapter(part, _width(whole)))
+register("adapter", LinearAdapterConfig, lambda part, whole: LinearAdapter(part, _width(whole)))
 register("speech", SpeechDecoderConfig, lambda part, _: SpeechDecoder(part))
 register("codec", CodecConfig, lambda part, _: TiCodec(part))
+
+
+def _width(whole: VitaConfig) -> int:
+    return whole.language.hidden_size
 
 
 def _kind(slot: Slot, name: object) -> _Kind:
@@ -132,6 +136,21 @@ class AudioTower(nn.Module):
             width = config.language.hidden_size
             self.prompt_embeddings = nn.Embedding(config.audio_prompt_rows, width)
 
+    def encode(self, features: Tensor, lengths: Tensor) -> Encoded:
+        """Rows `[batch, positions, width]` with learned ones in front, padding not yet cut off.
+
+        The mask is that of the rows behind the learned ones.
+        """
+        rows, mask = self.adpter(*self.encoder(features, lengths))
+        return Encoded(self.with_learned_rows(rows), mask)
+
+    def with_learned_rows(self, rows: Tensor) -> Tensor:
+        """`rows` `[batch, n, width]` behind the learned ones, if there are any."""
+        if not hasattr(self, "prompt_embeddings"):
+            return rows
+        first = self.prompt_embeddings.weight.expand(rows.shape[0], -1, -1)
+        return torch.cat([first, rows], dim=1)
+
     @override
     def forward(self, features: Tensor, lengths: Tensor) -> list[Tensor]:
         """Encode a padded batch of utterances.
@@ -143,11 +162,9 @@ class AudioTower(nn.Module):
         Returns:
             Per utterance its rows for the language model, `[positions, width]`.
         """
-        rows, mask = self.adpter(*self.encoder(features, lengths))
-        found = [row[valid] for row, valid in zip(rows, mask, strict=True)]
-        if hasattr(self, "prompt_embeddings"):
-            found = [torch.cat([self.prompt_embeddings.weight, rows]) for rows in found]
-        return found
+        rows, mask = self.encode(features, lengths)
+        kept = F.pad(mask, (rows.shape[1] - mask.shape[1], 0), value=True)
+        return [row[valid] for row, valid in zip(rows, kept, strict=True)]
 
 
 class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vita_model.engine.voice import VoiceModel
     from vita_model.serving.server import ServerConfig
 
+EXIT_DISAGREES = 1
 EXIT_BAD_SETTING = 2
 EXIT_CANNOT_LISTEN = 3
 EXIT_NO_CHECKPOINT = 4
@@ -23,7 +24,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def model() -> None:
-    """Serve the model that hears and speaks."""
+    """Serve the model that hears and speaks, and look after its weights."""
 
 
 @app.command()
@@ -56,6 +57,31 @@ def serve(
             asyncio.run(_serve(voice, listener, config, drain_s))
         except ListenError as error:
             raise _end(str(error), EXIT_CANNOT_LISTEN) from None
+
+
+@app.command("check-golden")
+def check_golden(
+    folder: Annotated[Path, typer.Argument(help="Folder with golden cases in it or below.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """Compare every module with tensors that the reference implementation computed."""
+    from rich.console import Console
+
+    from vita_model.checkpoint import CheckpointError
+    from vita_model.golden import report
+    from vita_model.golden.run import cases_under, run_case
+
+    try:
+        outcomes = [run_case(case) for case in cases_under(folder)]
+    except CheckpointError as error:
+        raise _end(f"Nothing could be compared: {error}.", EXIT_NO_CHECKPOINT) from None
+    if as_json:
+        typer.echo(report.as_json(outcomes))
+    else:
+        Console().print(report.table(outcomes))
+    if not all(outcome.passes for outcome in outcomes):
+        raise typer.Exit(EXIT_DISAGREES)
 
 
 def _read_key(file: Path | None) -> str | None:

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validat
 
 Positive = Annotated[int, Field(gt=0)]
 
+CONFIG_FILE = "vita.json"
+"""The configuration of a whole model in its checkpoint folder."""
+
 
 class Config(BaseModel):
     """Base of all configurations: immutable, and unknown keys are refused."""
@@ -24,7 +27,8 @@ class PartConfig(Config):
 class VisionConfig(Config):
     """InternViT with its space-to-depth output.
 
-    The tower gives `(image_size / patch_size / 2) ** 2` rows of `4 * hidden_size` per tile.
+    `select_layer` says whose output is used: -1 is the last layer's, 0 what enters the first.
+    `projector_layers` counts the linear layers of an `mlp` projector. The tower gives `(image_size / patch_size / 2) ** 2` rows of `4 * hidden_size` per tile.
     """
 
     hidden_size: Positive = 1024
@@ -39,7 +43,10 @@ class VisionConfig(Config):
     qkv_bias: bool = True
     qk_norm: bool = False
     layer_scale: float = 1.0
+    activation: str = "gelu"
+    select_layer: int = -1
     projector: Literal["mlp", "linear"] = "mlp"
+    projector_layers: Positive = 2
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -47,6 +54,8 @@ class VisionConfig(Config):
             raise ValueError("vision.hidden_size must be a multiple of vision.heads")
         if self.image_size % (2 * self.patch_size):
             raise ValueError("vision.image_size must be a multiple of twice the patch size")
+        if not -self.layers - 1 <= self.select_layer <= self.layers:
+            raise ValueError("vision.select_layer names a layer that does not exist")
         return self
 
     @property
@@ -59,6 +68,13 @@ class AudioEncoderConfig(PartConfig):
     """The whale encoder: CMVN, two strided convolutions, transformer.
 
     `chunk_size` (encoder frames) and `left_chunks` limit what a frame may see; -1 is no limit.
+    `subsampling_size` is the width between convolutions and transformer, None the transformer's own.
+
+    VITA-1.5 uses none of the other switches: absolute positions (added to the input, in place of a
+    term of the attention), norms behind the branches instead of before them, attention joined with
+    its input by a linear layer (`concat_after`), convolutions in the feed-forward part (`conv1d`
+    looks to both sides, `conv1d-linear` only back), and no layer between convolutions and
+    transformer (`input_layer` none).
     """
 
     kind: Literal["whale"] = "whale"
@@ -69,25 +85,60 @@ class AudioEncoderConfig(PartConfig):
     intermediate_size: Positive = 4096
     chunk_size: int = -1
     left_chunks: int = -1
+    subsampling_size: Positive | None = None
+    input_layer: Literal["linear", "none"] = "linear"
+    positions: Literal["key", "absolute"] = "key"
+    norm_first: bool = True
+    concat_after: bool = False
+    feed_forward: Literal["linear", "conv1d", "conv1d-linear"] = "linear"
+    feed_forward_kernel: Positive = 1
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.hidden_size % self.heads:
             raise ValueError("audio.hidden_size must be a multiple of audio.heads")
+        if self.input_layer == "none" and self.between != self.hidden_size:
+            raise ValueError("audio.subsampling_size must be hidden_size without an input layer")
+        if self.feed_forward == "conv1d" and self.feed_forward_kernel % 2 == 0:
+            raise ValueError("audio.feed_forward_kernel must be odd, or rows would be lost")
         return self
+
+    @property
+    def between(self) -> int:
+        """Width of the rows that the convolutions hand to the transformer."""
+        return self.subsampling_size or self.hidden_size
 
 
 class AdapterConfig(PartConfig):
-    """The subsampling adapter: one convolution of stride 2, norm, GELU, projection.
+    """The subsampling adapter: a convolution of stride 2, norm, activation, projection.
 
-    `padding` says on which side the convolution is padded: `right` (VITA-1.5, looks
-    `kernel_size - 1` frames ahead) or `left` (causal, needed for streaming).
+    `padding` says on which side that convolution is padded: `right` (VITA-1.5, looks
+    `kernel_size - 1` frames ahead) or `left` (causal, needed for streaming). A `deep` adapter has a
+    causal convolution of stride 1 in front; its norms are batch norms and its activations ReLU.
     """
 
     kind: Literal["subsampling"] = "subsampling"
     input_size: Positive = 1024
     kernel_size: Positive = 5
     padding: Literal["right", "left"] = "right"
+    norm: Literal["layer", "batch"] = "layer"
+    activation: Literal["gelu", "relu"] = "gelu"
+    deep: bool = False
+
+
+class CnnAdapterConfig(PartConfig):
+    """Two causal convolutions of stride 1 with batch norm and ReLU, then a projection."""
+
+    kind: Literal["cnn"] = "cnn"
+    input_size: Positive = 1024
+    kernel_size: Positive = 5
+
+
+class LinearAdapterConfig(PartConfig):
+    """One linear layer."""
+
+    kind: Literal["linear"] = "linear"
+    input_size: Positive = 1024
 
 
 class LanguageConfig(Config):

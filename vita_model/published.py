@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import yaml
+from pydantic import ValidationError
+from transformers.activations import ACT2FN
 
-from vita_model.assembly import CONFIG_FILE
 from vita_model.checkpoint import CheckpointError, convert_torch_file, stored_shapes
 from vita_model.config import (
+    CONFIG_FILE,
     AdapterConfig,
     AudioEncoderConfig,
+    CnnAdapterConfig,
     CodecConfig,
     LanguageConfig,
+    LinearAdapterConfig,
+    PartConfig,
     SpeechDecoderConfig,
     VisionConfig,
     VitaConfig,
 )
-
-_PROJECTORS = {"mlp2x_gelu": "mlp", "linear": "linear"}
 
 
 class UnsupportedVariantError(ValueError):
@@ -49,11 +53,22 @@ def language_config(data: Mapping[str, Any]) -> LanguageConfig:
     )
 
 
-def vision_config(data: Mapping[str, Any], projector: str = "mlp2x_gelu") -> VisionConfig:
-    """From the vision tower's `config.json` and the model's `mm_projector_type`."""
-    _want(data["hidden_act"], "gelu", "hidden_act")
-    if projector not in _PROJECTORS:
-        raise UnsupportedVariantError(f"mm_projector_type {projector!r} is not supported")
+def _projector(name: str) -> dict[str, Any]:
+    """The part of a vision configuration that a published `mm_projector_type` stands for."""
+    if name == "linear":
+        return {"projector": "linear"}
+    found = re.fullmatch(r"mlp(\d+)x_gelu", name)
+    if found is None:
+        raise UnsupportedVariantError(f"mm_projector_type {name!r} is not supported")
+    return {"projector": "mlp", "projector_layers": int(found[1])}
+
+
+def vision_config(
+    data: Mapping[str, Any], projector: str = "mlp2x_gelu", select_layer: int = -1
+) -> VisionConfig:
+    """From the vision tower's `config.json` and two entries of the model's."""
+    if data["hidden_act"] not in ACT2FN:
+        raise UnsupportedVariantError(f"hidden_act {data['hidden_act']!r} is not supported")
     return VisionConfig.model_validate(
         {
             "hidden_size": data["hidden_size"],
@@ -68,44 +83,115 @@ def vision_config(data: Mapping[str, Any], projector: str = "mlp2x_gelu") -> Vis
             "qkv_bias": data["qkv_bias"],
             "qk_norm": data["qk_normalization"],
             "layer_scale": data["initializer_factor"],
-            "projector": _PROJECTORS[projector],
+            "activation": data["hidden_act"],
+            "select_layer": select_layer,
         }
+        | _projector(projector)
     )
 
 
+def check_tower(data: Mapping[str, Any]) -> None:
+    """Refuse what the steps behind the vision tower have never been published with."""
+    _want(data.get("drop_cls", True), True, "drop_cls")
+    _want(data.get("scale_pix_shuffle", 0.5), 0.5, "scale_pix_shuffle")
+
+
+_FILTER_BANK = {
+    "sample_rate": 16000,
+    "frame_length_ms": 25,
+    "frame_shift_ms": 10,
+    "dither": 0,
+    "energy_floor": 0,
+    "window": "povey",
+    "preemphasis": 0.97,
+    "remove_dc_offset": True,
+    "snip_edges": True,
+    "round_to_power_of_two": True,
+    "low_freq": 20,
+    "high_freq": 0,
+    "use_power": True,
+    "use_log": True,
+    "use_energy": False,
+}
+
+
+def check_filter_bank(data: Mapping[str, Any]) -> None:
+    """Refuse filter banks of another form; dither would make answers random."""
+    for name, wanted in _FILTER_BANK.items():
+        _want(data.get(name, wanted), wanted, name)
+
+
+_POSITIONS = {"rel-enc": "key", "abs-enc": "absolute"}
+
+
 def audio_config(data: Mapping[str, Any]) -> AudioEncoderConfig:
-    """From the audio encoder's `train.yaml`.
+    """From the audio encoder's `train.yaml`; what it leaves out has the reference's defaults.
 
     A drawn (dynamic) chunk size is never reproduced: it makes answers random; such a file gives
     full attention.
     """
-    para = data["encoder_conf"]["para_conf"]
-    conv, stack = para["subsampling"], para["transformer"]
-    _want(conv["subsampling-rate"], 4, "subsampling-rate")
-    _want(stack["transformer-input-layer"], "linear", "transformer-input-layer")
-    _want(stack["transformer-pos-enc-class"], "rel-enc", "transformer-pos-enc-class")
-    _want(stack["transformer-normalize-before"], True, "transformer-normalize-before")
-    _want(stack["transformer-concat-after"], False, "transformer-concat-after")
-    _want(stack["transformer-positionwise-layer-type"], "linear", "positionwise-layer-type")
-    dynamic = stack.get("transformer-dynamic-chunks", True)
-    return AudioEncoderConfig(
-        mel_bins=data.get("input_dim", conv["subsampling-input-dim"]),
-        hidden_size=stack["transformer-attention-dim"],
-        layers=stack["transformer-num-blocks"],
-        heads=stack["transformer-attention-heads"],
-        intermediate_size=stack["transformer-linear-units"],
-        chunk_size=-1 if dynamic else stack.get("transformer-chunk_size", -1),
-        left_chunks=-1 if dynamic else stack.get("transformer-left_chunks", -1),
-    )
+    overview, para = data["encoder_conf"]["overview_conf"], data["encoder_conf"]["para_conf"]
+    stages = overview["encoder-layer-config"]
+    _want(stages, "subsampling-transformer", "encoder-layer-config")
+    conv = para["subsampling"]
+    _want(conv.get("subsampling-rate", 4), 4, "subsampling-rate")
+    stack = {
+        name.removeprefix("transformer-"): value for name, value in para["transformer"].items()
+    }
+    positions = stack.get("pos-enc-class", "abs-enc")
+    if positions not in _POSITIONS:
+        raise UnsupportedVariantError(f"transformer-pos-enc-class {positions!r} is not supported")
+    dynamic = stack.get("dynamic-chunks", True)
+    bins = data.get("input_dim", conv["subsampling-input-dim"])
+    _want(conv["subsampling-input-dim"], bins, "subsampling-input-dim")
+    try:
+        return AudioEncoderConfig(
+            mel_bins=bins,
+            hidden_size=stack["attention-dim"],
+            layers=stack["num-blocks"],
+            heads=stack["attention-heads"],
+            intermediate_size=stack["linear-units"],
+            chunk_size=-1 if dynamic else stack.get("chunk_size", -1),
+            left_chunks=-1 if dynamic else stack.get("left_chunks", -1),
+            subsampling_size=conv["subsampling-output-dim"],
+            input_layer=stack.get("input-layer", "linear"),
+            positions=cast(Literal["key", "absolute"], _POSITIONS[positions]),
+            norm_first=stack.get("normalize-before", True),
+            concat_after=stack.get("concat-after", False),
+            feed_forward=stack.get("positionwise-layer-type", "linear"),
+            feed_forward_kernel=stack.get("positionwise-conv-kernel_size", 1),
+        )
+    except ValidationError as error:
+        raise UnsupportedVariantError(f"the audio encoder is not supported: {error}") from error
 
 
-def adapter_config(data: Mapping[str, Any]) -> AdapterConfig:
-    """From `model_conf` of the audio encoder's `train.yaml`."""
-    _want(data.get("adpter_type", "subsampling"), "subsampling", "adpter_type")
-    _want(data.get("norm", "layer"), "layer", "norm")
-    _want(data.get("activation_func", "gelu"), "gelu", "activation_func")
+def adapter_config(data: Mapping[str, Any], *, streaming: bool = False) -> PartConfig:
+    """From `model_conf` of the audio encoder's `train.yaml`.
+
+    Args:
+        data: The section; what it leaves out has the reference's defaults.
+        streaming: The adapter of the reference's streaming path, which only looks back.
+    """
     _want(data.get("add_audio_bos_eos", False), False, "add_audio_bos_eos")
-    return AdapterConfig(input_size=data["enc_out_dim"], kernel_size=data["kernel_size"])
+    size, kernel = data["enc_out_dim"], data.get("kernel_size", 3)
+    kind = data.get("adpter_type", "subsampling" if streaming else "cnn")
+    if kind == "cnn":
+        return CnnAdapterConfig(input_size=size, kernel_size=kernel)
+    if kind == "linear":
+        return LinearAdapterConfig(input_size=size)
+    _want(kind, "subsampling", "adpter_type")
+    norm = data.get("norm", "batch")
+    if norm not in ("batch", "layer"):
+        raise UnsupportedVariantError(f"the adapter's norm {norm!r} is not supported")
+    return AdapterConfig(
+        input_size=size,
+        kernel_size=kernel,
+        padding="left" if streaming else "right",
+        norm=norm,
+        # The reference takes every other name for ReLU.
+        activation="gelu" if data.get("activation_func", "relu") == "gelu" else "relu",
+        deep=4 * size < data["llm_embed_dim"],
+    )
 
 
 def speech_config(data: Sequence[Any]) -> SpeechDecoderConfig:
@@ -181,10 +267,9 @@ def prepare_folder(folder: Path, vision: VisionConfig | None = None) -> VitaConf
     speech = speech_config(_read(speech_folder / "model.json"))
     stored = stored_shapes([folder / "speech.safetensors"])
     prefix = any(name.startswith("layers_prefix.") for name in stored)
-    projector = _PROJECTORS[hub["mm_projector_type"]]
     config = VitaConfig(
         language=language_config(hub),
-        vision=(vision or VisionConfig()).model_copy(update={"projector": projector}),
+        vision=(vision or VisionConfig()).model_copy(update=_projector(hub["mm_projector_type"])),
         audio=audio_config(recipe) if recipe else AudioEncoderConfig(),
         adapter=adapter_config(recipe["model_conf"]) if recipe else AdapterConfig(),
         speech=speech.model_copy(update={"prefix": prefix}),

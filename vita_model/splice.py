@@ -43,12 +43,14 @@ class _Row:
 
 
 def _positions(visual: Tensor, stride: int | None) -> Tensor:
-    """0, 1, 2, …; with a stride, visual neighbours share positions in groups of that size."""
+    """0, 1, 2, …; with a stride, each run of visual rows shares positions in groups of that size."""
+    index = torch.arange(visual.shape[0], device=visual.device)
     if stride is None:
-        return torch.arange(visual.shape[0], device=visual.device)
-    # Counted in units of 1/stride, so that no sum of fractions is ever rounded the wrong way.
-    steps = torch.where(visual, 1, stride).cumsum(0)
-    return (steps + stride - 1).div(stride, rounding_mode="floor") - 1
+        return index
+    # The last group of a run may be smaller; what follows a run always stands on a new position.
+    before = torch.where(visual, -1, index).cummax(0).values
+    opens = ~visual | ((index - before - 1) % stride == 0)
+    return opens.cumsum(0) - 1
 
 
 def _take(blocks: Iterator[Tensor], kind: str) -> Tensor:

@@ -6,6 +6,7 @@ from torch import nn
 
 from vita_model.checkpoint import load_checkpoint
 from vita_model.splice import AUDIO, IGNORE, IMAGE, SpliceError, splice
+from vita_model.vision.pooling import slow_fast
 
 pytestmark = pytest.mark.unit
 
@@ -16,6 +17,7 @@ CASES = [
     "c04_batch_mixed_padding",
     "c05_truncated",
     "c06_left_padding",
+    "c07_slow_fast",
     "c08_shared_position_stride",
     "c09_state_labels",
     "c10_audio_prompt",
@@ -37,6 +39,8 @@ def blocks(case, sequences):
     images = case.outputs["image_features"]
     groups = [case.inputs[name].shape[0] for name in sorted(case.inputs) if "images." in name]
     pictures = [group.flatten(0, 1) for group in images.split(groups or [1] * len(images))]
+    if (clips := case.inputs.get("sf_masks")) is not None:
+        pictures = slow_fast(pictures, clips.tolist())
     prompt = case.config["audio_prompt_num"] or 0
     lengths = (case.inputs["audios.lengths_for_llm"] + prompt).tolist()
     sounds = [
@@ -105,3 +109,8 @@ def test_media_keep_their_order_and_take_no_part_in_the_loss():
 def test_visual_positions_are_shared_by_groups():
     found = place([1, IMAGE, 2], [torch.zeros(5, 2)], visual_stride=2)
     assert found.positions.tolist() == [[0, 1, 1, 2, 2, 3, 4]]
+
+
+def test_a_second_picture_starts_on_a_new_position():
+    found = place([IMAGE, 2, IMAGE, 3], [torch.zeros(5, 2), torch.zeros(3, 2)], visual_stride=3)
+    assert found.positions.tolist() == [[0, 0, 0, 1, 1, 2, 3, 3, 3, 4]]

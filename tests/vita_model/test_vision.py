@@ -3,31 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
-from vita_model import published
-from vita_model.checkpoint import load_checkpoint
 from vita_model.config import VisionConfig
 from vita_model.vision import tiling
 from vita_model.vision.encoder import VisionTower, space_to_depth
-from vita_model.vision.projector import build_projector
+from vita_model.vision.pooling import slow_fast
 
 pytestmark = pytest.mark.unit
-
-
-@pytest.mark.parametrize(
-    "name", ["a1_internvit_realstruct", "a2_internvit_qknorm", "a3_internvit_posinterp"]
-)
-def test_tower_and_projector_equal_the_reference(name, golden):
-    case = golden(name)
-    config = published.vision_config(case.config["vision"], case.config["mm_projector_type"])
-    model = nn.Module()
-    model.vision_tower = VisionTower(config)
-    model.mm_projector = build_projector(config, case.config["llm_hidden_size"])
-    load_checkpoint(model, case.weights)
-    rows = model.vision_tower(case.inputs["pixel_values"])
-    assert case.agrees("tower_output", rows)
-    assert case.agrees("projector_output", model.mm_projector(rows))
 
 
 def test_space_to_depth_joins_neighbours_row_by_row():
@@ -113,3 +95,22 @@ def test_long_videos_give_sixteen_frames():
     assert len(frames) == 16
     assert frames[0] == 0
     assert frames[-1] == 25 * 599
+
+
+def test_an_earlier_layer_may_be_selected():
+    config = VisionConfig(hidden_size=8, layers=2, heads=2, intermediate_size=8, image_size=56)
+    last, earlier = (
+        VisionTower(config.model_copy(update={"select_layer": layer})) for layer in (-1, 1)
+    )
+    earlier.load_state_dict(last.state_dict())
+    pixels = torch.randn(1, 3, 56, 56)
+    states = list(last.vision_tower.states(pixels))
+    assert len(states) == 3
+    assert torch.equal(earlier(pixels), space_to_depth(states[1][:, 1:]) * 0.5)
+
+
+def test_frames_of_a_clip_are_pooled_and_pictures_are_not():
+    frames = [torch.randn(256, 6) for _ in range(8)]
+    pooled = slow_fast(frames, [1, 1, 1, 1, 1, 2, 2, 0])
+    assert [len(rows) for rows in pooled] == [144, 49, 49, 49, 144, 144, 49, 256]
+    assert torch.equal(pooled[7], frames[7])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -88,40 +89,49 @@ class PositionalAttention(nn.Module):
     """Self-attention whose scores are `(q + u) k + (q + v) p`, `p` a projected key position.
 
     Because `p` belongs to the key's own index (nothing is shifted), the score equals
-    `q (k + p) + (u k + v p)`: plain attention with moved keys and one bias per key.
+    `q (k + p) + (u k + v p)`: plain attention with moved keys and one bias per key. Where positions
+    are absolute, they are in the rows already and keys stay where they are.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, config: AudioEncoderConfig) -> None:
         super().__init__()
+        width, heads = config.hidden_size, config.heads
         self.heads = heads
         self.linear_q = nn.Linear(width, width)
         self.linear_k = nn.Linear(width, width)
         self.linear_v = nn.Linear(width, width)
         self.linear_out = nn.Linear(width, width)
-        self.linear_pos = nn.Linear(width, width, bias=False)
-        self.pos_bias_u = nn.Parameter(torch.zeros(heads, width // heads))
-        self.pos_bias_v = nn.Parameter(torch.zeros(heads, width // heads))
+        self.moves_keys = config.positions == "key"
+        if self.moves_keys:
+            self.linear_pos = nn.Linear(width, width, bias=False)
+            self.pos_bias_u = nn.Parameter(torch.zeros(heads, width // heads))
+            self.pos_bias_v = nn.Parameter(torch.zeros(heads, width // heads))
 
     def split(self, rows: Tensor) -> Tensor:
         """`[batch, n, width]` to `[batch, heads, n, width / heads]`."""
         return cast(Tensor, rows.unflatten(2, (self.heads, -1)).transpose(1, 2))
 
-    def keys_and_values(self, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Moved keys, values and key biases (already scaled) of `rows`.
+    def keys_and_values(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of `rows` `[batch, n, width]`, each `[batch, heads, n, width / heads]`."""
+        return self.split(self.linear_k(rows)), self.split(self.linear_v(rows))
+
+    def place(self, keys: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys moved to their positions and their biases `[batch, heads, n]`, already scaled.
 
         Args:
-            rows: `[batch, n, width]`.
-            positions: `[1, n, width]` sinusoids of the rows.
+            keys: From `keys_and_values`.
+            positions: `[1, n, width]` sinusoids of the keys.
         """
-        keys, moved = self.split(self.linear_k(rows)), self.split(self.linear_pos(positions))
+        if not self.moves_keys:
+            return keys, keys.new_zeros(keys.shape[:-1])
+        moved = self.split(self.linear_pos(positions))
         bias = (keys @ self.pos_bias_u[:, :, None] + moved @ self.pos_bias_v[:, :, None])[..., 0]
-        scale = keys.shape[-1] ** -0.5
-        return keys + moved, self.split(self.linear_v(rows)), bias * scale
+        return keys + moved, bias * keys.shape[-1] ** -0.5
 
     def attend(
-        self, rows: Tensor, keys: Tensor, values: Tensor, bias: Tensor, mask: Tensor | None = None
+        self, rows: Tensor, keys: Tensor, bias: Tensor, values: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """Attention of `rows` `[batch, n, width]` over prepared keys; `mask` is `[batch, 1, n or 1, m]`."""
+        """Attention of `rows` `[batch, n, width]` over placed keys; `mask` is `[batch, 1, n or 1, m]`."""
         extra = bias[:, :, None]
         if mask is not None:
             extra = extra.masked_fill(~mask, -math.inf)
@@ -133,36 +143,71 @@ class PositionalAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with ReLU between."""
-
-    def __init__(self, width: int, inner: int) -> None:
-        super().__init__()
-        self.w_1 = nn.Linear(width, inner)
-        self.w_2 = nn.Linear(inner, width)
-
-    @override
-    def forward(self, rows: Tensor) -> Tensor:
-        """`[..., width]` to `[..., width]`."""
-        return cast(Tensor, self.w_2(F.relu(self.w_1(rows))))
-
-
-class Layer(nn.Module):
-    """A pre-norm transformer layer."""
+    """Two layers with ReLU between: linear ones, or convolutions along time."""
 
     def __init__(self, config: AudioEncoderConfig) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(config.hidden_size)
-        self.norm2 = nn.LayerNorm(config.hidden_size)
-        self.self_attn = PositionalAttention(config.hidden_size, config.heads)
-        self.feed_forward = FeedForward(config.hidden_size, config.intermediate_size)
+        width, inner = config.hidden_size, config.intermediate_size
+        kernel = config.feed_forward_kernel
+        self.kind = config.feed_forward
+        self.back = kernel - 1 if self.kind == "conv1d-linear" else 0
+        self.w_2: nn.Module = nn.Linear(inner, width)
+        if self.kind == "linear":
+            self.w_1: nn.Module = nn.Linear(width, inner)
+        elif self.kind == "conv1d":
+            self.w_1 = nn.Conv1d(width, inner, kernel, padding=kernel // 2)
+            self.w_2 = nn.Conv1d(inner, width, kernel, padding=kernel // 2)
+        else:
+            self.w_1 = nn.Sequential(
+                nn.Conv1d(width, width, kernel, groups=width), nn.Conv1d(width, inner, 1)
+            )
+
+    @override
+    def forward(self, rows: Tensor) -> Tensor:
+        """`[batch, n, width]` to the same."""
+        if self.kind == "linear":
+            return cast(Tensor, self.w_2(F.relu(self.w_1(rows))))
+        maps = F.relu(self.w_1(F.pad(rows.transpose(1, 2), (self.back, 0))))
+        if self.kind == "conv1d":
+            return cast(Tensor, self.w_2(maps).transpose(1, 2))
+        return cast(Tensor, self.w_2(maps.transpose(1, 2)))
+
+
+class Layer(nn.Module):
+    """A transformer layer; its attention is handed in, so that streaming can bring its own."""
+
+    def __init__(self, config: AudioEncoderConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.norm_first = config.norm_first
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.self_attn = PositionalAttention(config)
+        self.feed_forward = FeedForward(config)
+        self.concat_linear = nn.Linear(2 * width, width) if config.concat_after else None
+
+    def around(self, rows: Tensor, attention: Callable[[Tensor], Tensor]) -> Tensor:
+        """`[batch, frames, width]` to the same, with `attention` in place of the layer's own."""
+        entered = self.norm1(rows) if self.norm_first else rows
+        mixed = attention(entered)
+        if self.concat_linear is not None:
+            mixed = self.concat_linear(torch.cat([entered, mixed], dim=-1))
+        rows = rows + mixed
+        if self.norm_first:
+            return cast(Tensor, rows + self.feed_forward(self.norm2(rows)))
+        rows = self.norm1(rows)
+        return cast(Tensor, self.norm2(rows + self.feed_forward(rows)))
 
     @override
     def forward(self, rows: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """`[batch, frames, width]` to the same; see `PositionalAttention.attend` for the mask."""
-        normed = self.norm1(rows)
-        prepared = self.self_attn.keys_and_values(normed, positions)
-        rows = rows + self.self_attn.attend(normed, *prepared, mask)
-        return cast(Tensor, rows + self.feed_forward(self.norm2(rows)))
+
+        def attention(entered: Tensor) -> Tensor:
+            keys, values = self.self_attn.keys_and_values(entered)
+            placed = self.self_attn.place(keys, positions)
+            return self.self_attn.attend(entered, *placed, values, mask)
+
+        return self.around(rows, attention)
 
 
 class TransformerStage(nn.Module):
@@ -171,17 +216,22 @@ class TransformerStage(nn.Module):
     def __init__(self, config: AudioEncoderConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        self.embed = nn.Sequential(
-            nn.Linear(width, width), nn.LayerNorm(width), nn.Identity(), nn.ReLU()
-        )
+        self.adds_positions = config.positions == "absolute"
+        self.embed = nn.Sequential()
+        if config.input_layer == "linear":
+            self.embed = nn.Sequential(
+                nn.Linear(config.between, width), nn.LayerNorm(width), nn.Identity(), nn.ReLU()
+            )
         self.encoders = nn.ModuleList(Layer(config) for _ in range(config.layers))
-        self.after_norm = nn.LayerNorm(width)
+        self.after_norm = nn.LayerNorm(width) if config.norm_first else nn.Identity()
 
     def enter(self, rows: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
         """Embedded and scaled rows, and the sinusoids of their positions from `start`."""
+        rows = self.embed(rows)
         width = rows.shape[2]
-        embedded = self.embed(rows) * math.sqrt(width)
-        return embedded, sinusoids(start, rows.shape[1], width)[None].to(embedded)
+        positions = sinusoids(start, rows.shape[1], width)[None].to(rows)
+        rows = rows * math.sqrt(width)
+        return rows + positions if self.adds_positions else rows, positions
 
     @override
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
@@ -200,13 +250,13 @@ class WhaleEncoder(nn.Module):
         self.config = config
         self.global_cmvn = GlobalCmvn(config.mel_bins)
         self.enc = nn.ModuleList(
-            [SubsamplingStage(config.mel_bins, config.hidden_size), TransformerStage(config)]
+            [SubsamplingStage(config.mel_bins, config.between), TransformerStage(config)]
         )
 
     @property
     def dtype(self) -> torch.dtype:
         """Type of the weights."""
-        return self.transformer.after_norm.weight.dtype
+        return cast(nn.Linear, self.subsampling.core.out[0]).weight.dtype
 
     @property
     def subsampling(self) -> SubsamplingStage:
@@ -233,8 +283,10 @@ class WhaleEncoder(nn.Module):
             raise ValueError("an utterance must last at least 85 ms (7 filter-bank frames)")
         rows = self.subsampling(self.global_cmvn(features).to(self.dtype))
         valid = length_mask(lengths, features.shape[1])[:, 2::2][:, 2::2]
+        return Encoded(self.transformer(rows, self.visible(valid, chunk)), valid)
+
+    def visible(self, valid: Tensor, chunk: tuple[int, int] | None = None) -> Tensor:
+        """`[batch, 1, frames or 1, frames]`, true where a frame (row) may see another; see `forward`."""
         size, left = chunk or (self.config.chunk_size, self.config.left_chunks)
-        visible = valid[:, None, None]
-        if size > 0:
-            visible = visible & chunk_mask(rows.shape[1], size, left, rows.device)
-        return Encoded(self.transformer(rows, visible), valid)
+        seen = valid[:, None, None]
+        return seen & chunk_mask(valid.shape[1], size, left, valid.device) if size > 0 else seen

@@ -157,6 +157,20 @@ class SpeechLoss(NamedTuple):
     targets: Tensor
 
 
+def penalise(logits: Tensor, recent: Sequence[int], sampling: SpeechSampling) -> Tensor:
+    """A float32 copy of `logits` `[vocabulary]`, smaller for each time an id stands in the window.
+
+    Args:
+        logits: What the decoder gave.
+        recent: Ids so far, the start id included.
+        sampling: Penalty and window.
+    """
+    logits = logits.float().clone()
+    for seen in recent[-sampling.window :] if sampling.window > 0 else ():
+        logits[seen] /= sampling.penalty
+    return logits
+
+
 @dataclass(slots=True)
 class _Draw:
     """Draws one id after another; ids that are neither a code nor the end are never drawn."""
@@ -167,10 +181,7 @@ class _Draw:
     recent: list[int] = field(default_factory=list)
 
     def __call__(self, logits: Tensor) -> int:
-        logits = logits.float().clone()
-        if self.sampling.window > 0:
-            for seen in self.recent[-self.sampling.window :]:
-                logits[seen] /= self.sampling.penalty
+        logits = penalise(logits, self.recent, self.sampling)
         logits[[self.config.separator, self.config.start, self.config.pad]] = -torch.inf
         if self.sampling.top_k == 1:
             drawn = int(logits.argmax())

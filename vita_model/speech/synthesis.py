@@ -50,6 +50,19 @@ def quiet_cut(piece: Tensor, window: int, threshold: float) -> int | None:
     return half + quietest + int(loudness[quietest : quietest + window].argmin())
 
 
+def hold_back(
+    held: Tensor, piece: Tensor, window: int, threshold: float
+) -> tuple[Tensor, Tensor | None]:
+    """What is held back of `held` and `piece` `[samples]`, and the segment that is let go, if any.
+
+    See `quiet_cut` for the place of the cut; without one all is held back.
+    """
+    cut = quiet_cut(piece, window, threshold)
+    if cut is None:
+        return torch.cat([held, piece]), None
+    return piece[cut:], torch.cat([held, piece[:cut]])
+
+
 @dataclass(slots=True)
 class SpeechStream:
     """Turns a growing row of codec ids into segments of audio that end in quiet places.
@@ -63,6 +76,11 @@ class SpeechStream:
     _left: int = 0
     _held: Tensor = field(default_factory=lambda: torch.zeros(0))
 
+    @property
+    def held(self) -> int:
+        """Samples that are decoded and wait for a quiet place."""
+        return self._held.shape[0]
+
     def push(self, code: int) -> Tensor | None:
         """Take one more id; returns a segment `[samples]` when one is ready."""
         self._ids.append(code)
@@ -73,12 +91,7 @@ class SpeechStream:
         piece = samples[self._left * plan.hop : samples.shape[0] - plan.margin * plan.hop]
         self._ids = self._ids[-2 * plan.margin :] if plan.margin else []
         self._left = plan.margin
-        cut = quiet_cut(piece, plan.window, plan.threshold)
-        if cut is None:
-            self._held = torch.cat([self._held, piece])
-            return None
-        segment = torch.cat([self._held, piece[:cut]])
-        self._held = piece[cut:]
+        self._held, segment = hold_back(self._held, piece, plan.window, plan.threshold)
         return segment
 
     def finish(self) -> Tensor:

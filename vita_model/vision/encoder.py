@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.activations import ACT2FN
 from typing_extensions import override
 
 from vita_model.config import VisionConfig
@@ -79,17 +82,18 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with exact GELU."""
+    """Two linear layers with an activation between; VITA-1.5's is exact GELU."""
 
-    def __init__(self, width: int, inner: int) -> None:
+    def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, inner)
-        self.fc2 = nn.Linear(inner, width)
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.act: nn.Module = ACT2FN[config.activation]
 
     @override
     def forward(self, rows: Tensor) -> Tensor:
         """`[..., width]` to the same."""
-        return cast(Tensor, self.fc2(F.gelu(self.fc1(rows))))
+        return cast(Tensor, self.fc2(self.act(self.fc1(rows))))
 
 
 class Layer(nn.Module):
@@ -100,7 +104,7 @@ class Layer(nn.Module):
         self.norm1 = _norm(config)
         self.norm2 = _norm(config)
         self.attn = Attention(config)
-        self.mlp = Mlp(config.hidden_size, config.intermediate_size)
+        self.mlp = Mlp(config)
         self.ls1 = nn.Parameter(torch.full((config.hidden_size,), config.layer_scale))
         self.ls2 = nn.Parameter(torch.full((config.hidden_size,), config.layer_scale))
 
@@ -118,12 +122,12 @@ class Layers(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
 
-    @override
-    def forward(self, rows: Tensor) -> Tensor:
-        """`[batch, n, hidden]` to the same."""
+    def states(self, rows: Tensor) -> Iterator[Tensor]:
+        """What enters the first layer, then what leaves each one, all `[batch, n, hidden]`."""
+        yield rows
         for layer in self.layers:
             rows = layer(rows)
-        return rows
+            yield rows
 
 
 class InternVit(nn.Module):
@@ -133,11 +137,16 @@ class InternVit(nn.Module):
         super().__init__()
         self.embeddings = Embeddings(config)
         self.encoder = Layers(config)
+        self.selected = range(config.layers + 1)[config.select_layer]
+
+    def states(self, pixels: Tensor) -> Iterator[Tensor]:
+        """See `Layers.states`; pixels are `[batch, channels, height, width]`."""
+        return self.encoder.states(self.embeddings(pixels))
 
     @override
     def forward(self, pixels: Tensor) -> Tensor:
-        """`[batch, channels, height, width]` to `[batch, patches + 1, hidden]`."""
-        return cast(Tensor, self.encoder(self.embeddings(pixels)))
+        """The selected state, `[batch, patches + 1, hidden]`."""
+        return next(islice(self.states(pixels), self.selected, None))
 
 
 def space_to_depth(rows: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ from vita_model.config import VisionConfig
 
 
 def build_projector(config: VisionConfig, output_size: int) -> nn.Module:
-    """`[..., 4 * hidden_size]` to `[..., output_size]`: two layers with GELU, or one."""
-    width = 4 * config.hidden_size
+    """`[..., 4 * hidden_size]` to `[..., output_size]`: linear layers with GELU between, or one."""
+    layers: list[nn.Module] = [nn.Linear(4 * config.hidden_size, output_size)]
     if config.projector == "linear":
-        return nn.Linear(width, output_size)
-    return nn.Sequential(
-        nn.Linear(width, output_size), nn.GELU(), nn.Linear(output_size, output_size)
-    )
+        return layers[0]
+    for _ in range(config.projector_layers - 1):
+        layers += [nn.GELU(), nn.Linear(output_size, output_size)]
+    return nn.Sequential(*layers)

@@ -1,0 +1,1 @@
+"""Compares every module with tensors that the reference implementation computed."""
