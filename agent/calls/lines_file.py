@@ -83,14 +83,14 @@ def read_lines(path: Path, check: LineCheck = _no_check) -> list[Line]:
         check: Called for every line; may raise `ConfigurationError`.
 
     Raises:
-        ConfigurationError: The file is missing or is no YAML.
+        ConfigurationError: The file is missing or cannot be read.
         LinesError: Something in it is wrong; names row, line and key of every mistake.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigurationError(
-            f"There is no lines file at {path}: create it, or set VITA_LINES_FILE."
+            f"There is no lines file at {path}: write one, or give the path of another."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The lines file {path} cannot be read: {error}.") from error
@@ -98,7 +98,7 @@ def read_lines(path: Path, check: LineCheck = _no_check) -> list[Line]:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {_one_line(error)}.") from error
+        raise LinesError(str(path), [_not_yaml(error)]) from error
     return _Reader(str(path), dict(_rows(root)), check).read(document, _twice(root))
 
 
@@ -154,7 +154,7 @@ class _Reader:
         try:
             line = Line.model_validate(entry)
         except ValidationError as error:
-            for each in error.errors(include_url=False):
+            for each in _without_echoes(error.errors(include_url=False)):
                 self._wrong((_TOP, index, *each["loc"]), _reason(each), name)
             return None
         try:
@@ -184,11 +184,27 @@ def _name(entries: Sequence[Any], place: Place) -> str:
     return f"line {name}" if name else f"line {index + 1} of the list"
 
 
+def _without_echoes(errors: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """All mistakes but keys that are missing only because they are misspelt."""
+    misspelt = {
+        (*each["loc"][:-1], close)
+        for each in errors
+        if each["type"] == "extra_forbidden"
+        for close in _close(str(each["loc"][-1]), _known(each["loc"]))
+    }
+    return (each for each in errors if each["type"] != "missing" or each["loc"] not in misspelt)
+
+
+def _known(loc: Sequence[str | int]) -> Sequence[str]:
+    """The keys there are beside the one at this place of a line."""
+    return _KEYS.get(".".join(str(part) for part in loc[:-1]), [])
+
+
 def _reason(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         *outer, key = (str(part) for part in error["loc"])
-        known = _KEYS.get(".".join(outer), [])
-        return f"is not a key of {outer[-1] if outer else 'a line'}{_meant(key, known)}"
+        whose = outer[-1] if outer else "a line"
+        return f"is not a key of {whose}{_meant(key, _known(error['loc']))}"
     reasons = {
         "missing": "is missing",
         "string_type": "must be text: put it in quotes",
@@ -201,8 +217,12 @@ def _reason(error: Mapping[str, Any]) -> str:
 
 
 def _meant(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
+    close = _close(word, known)
     return f"; perhaps `{close[0]}` is meant" if close else ""
+
+
+def _close(word: str, known: Sequence[str]) -> list[str]:
+    return difflib.get_close_matches(word, known, n=1)
 
 
 def _rows(node: yaml.Node | None, place: Place = ()) -> Iterator[tuple[Place, int]]:
@@ -236,5 +256,11 @@ def _twice(node: yaml.Node | None, place: Place = ()) -> Iterator[Place]:
             yield from _twice(value, (*place, index))
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _not_yaml(error: yaml.YAMLError) -> LineProblem:
+    mark = getattr(error, "problem_mark", None)
+    reason = " ".join(str(getattr(error, "problem", None) or error).split())
+    return LineProblem(
+        f"is not valid YAML ({reason}): look at the indentation, quotes, colons and brackets of "
+        "this row and the one above",
+        row=mark.line + 1 if mark else 0,
+    )

@@ -5,6 +5,7 @@ A plugin that cannot be loaded is noted with its reason; the others are loaded a
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
@@ -140,9 +141,11 @@ class ToolRegistry:
             ConfigurationError: The line names a tool that is not there and not promised.
         """
         if missing := [name for name in self._missing(line) if name not in self._promised]:
+            close = difflib.get_close_matches(missing[0], [*self._tools, *self._promised], n=1)
+            meant = f"perhaps {close[0]} is meant; " if close else ""
             raise ConfigurationError(
                 f"The line {line.entry} names the tool {missing[0]}, which is not installed: "
-                f"{self._hint()}."
+                f"{meant}{self._hint()}."
             )
         return {name: self._tools[name] for name in line.tools if name in self._tools}
 

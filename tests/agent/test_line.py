@@ -82,6 +82,7 @@ def test_an_unknown_number_is_not_found():
     ("text", "says"),
     [
         ("lines: [", "not valid YAML"),
+        (GOOD + "   hours: {}", "yaml:6: is not valid YAML .*: look at the indentation"),
         ("numbers: []", "top-level key `lines`"),
         ("lines: []\nmore: 1", "unknown top-level key `more`"),
         ("lines: [shop]", "line 1 of the list: a line is a mapping of keys"),
@@ -120,15 +121,21 @@ def test_a_wrong_file_is_named_with_entry_and_key(tmp_path: Path, text: str, say
 
 
 def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(tmp_path: Path):
-    text = GOOD.replace("business: Shop", "busines: Shop") + "    video: true\n" + GOOD[8:]
+    text = GOOD.replace("business: Shop", "firm: Shop") + "    video: true\n" + GOOD[8:]
     path = written(
         tmp_path, text.replace("greeting: Hello.\n    v", "greeting: ''\n    v") + "    x: 1"
     )
     with pytest.raises(LinesError) as caught:
         load_lines(path)
     told = [(each.row, each.key) for each in caught.value.problems]
-    assert told == [(3, "business"), (4, "busines"), (5, "greeting"), (10, "x")]
+    assert told == [(3, "business"), (4, "firm"), (5, "greeting"), (10, "x")]
     assert str(caught.value).startswith("4 mistakes:\n")
+
+
+def test_a_misspelt_key_is_one_mistake(tmp_path: Path):
+    with pytest.raises(LinesError, match="perhaps `greeting` is meant") as caught:
+        load_lines(written(tmp_path, GOOD.replace("greeting", "greting")))
+    assert [each.key for each in caught.value.problems] == ["greting"]
 
 
 def test_a_document_from_elsewhere_is_read_alike():
@@ -139,7 +146,7 @@ def test_a_document_from_elsewhere_is_read_alike():
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path):
-    with pytest.raises(ConfigurationError, match="VITA_LINES_FILE"):
+    with pytest.raises(ConfigurationError, match="write one"):
         load_lines(tmp_path / "none.yaml")
 
 
