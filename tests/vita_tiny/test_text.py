@@ -2,7 +2,8 @@
 
 import pytest
 
-from vita_model.speech.text import cardinal, ordinal, spoken
+from vita_model.speech.numbers import cardinal, ordinal
+from vita_model.speech.text import spoken
 
 pytestmark = pytest.mark.unit
 

@@ -9,39 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-SCALES = ((1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand"))
-ORDINALS = {
-    "one": "first",
-    "two": "second",
-    "three": "third",
-    "five": "fifth",
-    "eight": "eighth",
-    "nine": "ninth",
-    "twelve": "twelfth",
-}
+from vita_model.speech.forms import simplified
+from vita_model.speech.numbers import cardinal, digits, ordinal, year
+
 CURRENCIES = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent")}
 ABBREVIATIONS = {
     "mon": "monday",
@@ -78,51 +48,6 @@ _DOTTED = {"dr", "mr", "mrs", "ms", "st", "rd", "ave", "blvd", "approx", "etc", 
 _PLAIN = set(ABBREVIATIONS) - {"no", "sat", "sun", "st", "dr", "wed", "min", "ms", "fri", "mon"}
 
 
-def cardinal(number: int) -> str:
-    """A whole number in words: 342 is `three hundred and forty two`."""
-    if number < 0:
-        return "minus " + cardinal(-number)
-    if number < 20:
-        return ONES[number]
-    if number < 100:
-        tens, ones = divmod(number, 10)
-        return TENS[tens] + (f" {ONES[ones]}" if ones else "")
-    if number < 1000:
-        hundreds, rest = divmod(number, 100)
-        return f"{ONES[hundreds]} hundred" + (f" and {cardinal(rest)}" if rest else "")
-    for size, name in SCALES:
-        if number >= size:
-            head, rest = divmod(number, size)
-            joint = " and " if 0 < rest < 100 else " "
-            return f"{cardinal(head)} {name}" + (f"{joint}{cardinal(rest)}" if rest else "")
-    raise AssertionError(number)
-
-
-def ordinal(number: int) -> str:
-    """`twenty third` for 23."""
-    *head, last = cardinal(number).split()
-    if last in ORDINALS:
-        last = ORDINALS[last]
-    elif last.endswith("y"):
-        last = last[:-1] + "ieth"
-    else:
-        last += "th"
-    return " ".join([*head, last])
-
-
-def digits(text: str) -> str:
-    """Every digit by itself: `four eight two`."""
-    return " ".join(ONES[int(c)] for c in text if c.isdigit())
-
-
-def year(number: int) -> str:
-    """`twenty twenty six`, `nineteen oh five`, `two thousand and four`."""
-    head, rest = divmod(number, 100)
-    if 2000 <= number < 2010 or rest == 0:
-        return cardinal(number)
-    return f"{cardinal(head)} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
-
-
 def _letters(text: str) -> str:
     """Letters by name; `eh` keeps the letter apart from the article."""
     return " ".join("eh" if letter in "aA" else letter for letter in text)
@@ -148,7 +73,8 @@ def _money(match: re.Match[str]) -> str:
     if not cents:
         return words
     many = "pence" if part == "penny" else "cents"
-    return f"{words} and {cardinal(cents)} {part if cents == 1 else many}"
+    small = f"{cardinal(cents)} {part if cents == 1 else many}"
+    return f"{words} and {small}" if whole else small
 
 
 def _number(match: re.Match[str]) -> str:
@@ -168,25 +94,35 @@ def _phone(match: re.Match[str]) -> str:
     return ("plus " if match[0].startswith("+") else "") + ", ".join(digits(g) for g in groups)
 
 
+_MARKS = {
+    "@": "at",
+    ".": "dot",
+    "-": "dash",
+    "_": "underscore",
+    "/": "slash",
+    "?": "question mark",
+    "=": "equals",
+    "%": "percent",
+}
+
+
 def _address(match: re.Match[str]) -> str:
-    text = match[0].lower().rstrip(".")
+    text = match[0].lower().rstrip(".?")
     trail = match[0][len(text) :]
     text = re.sub(r"^(https?://)?(www\.)?", "", text)
     text = re.sub(r"(\d+)", lambda m: f" {digits(m[1])} ", text)
-    for mark, word in {"@": "at", ".": "dot", "-": "dash", "_": "underscore", "/": "slash"}.items():
+    for mark, word in _MARKS.items():
         text = text.replace(mark, f" {word} ")
     return text + trail
 
 
+_ADDRESS = re.compile(
+    r"[\w.+-]+@[\w-]+(\.[\w-]+)+|(https?://|www\.)[\w./?=&%+-]+"
+    r"|\b[\w-]+\.(com|org|net|co\.uk|io|de|fr|cn|eu|app|dev|info)\b(/[\w./?=&%+-]*)?",
+    re.I,
+)
 _MONTHS = "january february march april may june july august september october november december"
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    (
-        re.compile(
-            r"[\w.+-]+@[\w-]+(\.[\w-]+)+|(https?://|www\.)[\w./-]+|\b[\w-]+\.(com|org|net|co\.uk|io)\b",
-            re.I,
-        ),
-        _address,
-    ),
     (re.compile(r"(?P<sign>[$£€])\s?(?P<whole>\d[\d,]*)(\.(?P<part>\d{1,2}))?"), _money),
     (re.compile(r"(?<=[:.]\d\d)\s?[-–]\s?(?=\d)"), lambda _: " to "),
     (
@@ -222,7 +158,16 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\d+"), lambda m: " " + digits(m[0]) + " "),
 )
 _LETTERS = re.compile(r"\b(?!I\b|A\b)[A-Z]{1,4}\b(?!')")
-_WORDS = {"OK": "okay", "ASAP": "as soon as possible", "WIFI": "wi fi"}
+_WORDS = {
+    "OK": "okay",
+    "ASAP": "as soon as possible",
+    "WIFI": "wi fi",
+    "NASA": "nasa",
+    "NATO": "nato",
+    "PIN": "pin",
+    "SIM": "sim",
+    "ZIP": "zip",
+}
 
 
 def spoken(text: str) -> str:
@@ -234,7 +179,8 @@ def spoken(text: str) -> str:
     Returns:
         `we open at nine thirty eh m, it costs thirty five dollars.`
     """
-    text = re.sub(r"[*_#`\"“”()\[\]]", " ", text.replace("’", "'"))
+    text = simplified(_ADDRESS.sub(_address, text.replace("’", "'")))
+    text = re.sub(r"[*_#`\"“”()\[\]]", " ", text)
     for pattern, rule in _RULES:
         text = pattern.sub(rule, text)
     text = re.sub(r"\b([A-Za-z]+)\.", _dotted, text)
