@@ -33,6 +33,7 @@ from vita_model.serving.effects import (
     StartSaying,
 )
 from vita_model.serving.events import ProtocolError
+from vita_model.serving.pictures import MOST_WAITING
 
 pytestmark = pytest.mark.unit
 
@@ -598,6 +599,23 @@ def test_a_picture_that_cannot_be_seen_is_told_and_the_words_are_answered() -> N
     assert error["message"] == "The picture cannot be read."
     assert error["event_id"] == "client_1"
     assert talk.all(StartReply)[0].request.entries == [UserText("When do you open?")]
+
+
+def test_pictures_that_come_faster_than_they_are_seen_are_refused() -> None:
+    talk = Talk()
+    url = f"data:image/png;base64,{base64.b64encode(b'still').decode()}"
+    item = {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_image", "image_url": url}],
+    }
+    for _ in range(MOST_WAITING + 1):
+        talk.send("conversation.item.create", item=item)
+    assert talk.last("error")["error"]["code"] == "rate_limit_exceeded"
+    assert len(talk.all(See)) == MOST_WAITING
+    talk.seen(talk.all(See)[0].seeing_id, Seen(None, 4))
+    talk.send("conversation.item.create", item=item)
+    assert len(talk.all(See)) == MOST_WAITING + 1
 
 
 def test_what_was_shown_with_noise_is_not_told_again() -> None:

@@ -1,5 +1,7 @@
 """What the embedded model is asked in tests."""
 
+from pathlib import Path
+
 import numpy as np
 import soundfile
 import soxr
@@ -14,6 +16,16 @@ FACTS = """You answer the phone for Brightside Dental. You are friendly. Answer 
 - Address: 14 Mill Lane, Harrow
 - Cleaning: $85
 - Parking: free behind the building"""
+
+
+def question(name: str) -> Samples:
+    """A recorded question about a picture (`what_colour`, `what_number`, `what_do_you_see`).
+
+    Kokoro-82M's packs jm_kumo and jf_alpha read them; no training clip uses these voices.
+    """
+    samples, _ = soundfile.read(Path(__file__).with_name(f"{name}.flac"), dtype="float32")
+    heard: Samples = samples
+    return heard
 
 
 def recording(name: str) -> Samples:

@@ -1,6 +1,7 @@
 """The eye names what is held to the camera; pictures from outside are read with care."""
 
 import io
+import itertools
 import struct
 import zlib
 
@@ -8,12 +9,48 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.vita_tiny.material import question
 from vita_model.engine.tiny import TinyVoice
-from vita_model.engine.voice import PictureError
+from vita_model.engine.voice import (
+    PictureError,
+    Request,
+    Text,
+    UserImage,
+    UserSpeech,
+    UserText,
+)
 from vita_model.training.pictures import Shown, plain
+from vita_model.training.vision import rates
 from vita_model.vision.picture import read_picture
+from vita_model.vision.words import NOTHING, Sight
 
 pytestmark = pytest.mark.model
+
+
+def test_names_colours_and_things_of_new_pictures(voice: TinyVoice) -> None:
+    sight = Sight(voice.parts.tokenizer, voice.parts.language.table)
+    right = rates(voice.parts.eye, sight, 160, seed="other")
+    assert right["colour"] > 0.9
+    assert right["thing"] > 0.7
+
+
+async def said(voice: TinyVoice, facts: str, shown: Shown, asked: UserSpeech | UserText) -> str:
+    seen = await voice.see(file(plain(shown)))
+    request = Request(f"{shown}{asked}", facts, [], [UserImage(seen), asked], speak=False)
+    return "".join([e.delta async for e in voice.reply(request) if isinstance(e, Text)])
+
+
+async def test_tells_what_is_shown_when_asked_aloud(voice: TinyVoice, facts: str) -> None:
+    asked = UserSpeech(await voice.hear(question("what_do_you_see")))
+    pairs = list(itertools.product(("red", "blue"), ("triangle", "4")))
+    answers = [await said(voice, facts, Shown(*pair), asked) for pair in pairs]
+    right = [all(word in text for word in pair) for pair, text in zip(pairs, answers, strict=True)]
+    assert sum(right) >= 3, answers
+
+
+async def test_says_when_the_picture_shows_nothing(voice: TinyVoice, facts: str) -> None:
+    asked = UserText("What am I holding?")
+    assert "can't see" in await said(voice, facts, Shown("red", NOTHING), asked)
 
 
 def file(picture: Image.Image, kind: str = "JPEG", **options: object) -> bytes:

@@ -182,6 +182,7 @@ class Dialogue:
                 f"The audio of an item lasts {MIN_COMMIT_MS} ms to {MAX_UPLOAD_S} s.",
                 param="item.content.audio",
             )
+        self._pictures.make_room(len(parsed.pictures))
         previous = self._conversation.insert(parsed.item, event.previous_item_id)
         effects = self._added(parsed.item.public(), previous)
         if parsed.audio is not None and isinstance(parsed.item, Message):

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from vita_model.engine.voice import Seen
 from vita_model.serving.effects import Effect, See
+from vita_model.serving.events import ProtocolError
 from vita_model.serving.items import ImagePart, Message
+
+MOST_WAITING = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,19 @@ class Pictures:
     def __init__(self, new_id: Callable[[str], str]) -> None:
         self._new_id = new_id
         self._waiting: dict[str, Picture] = {}
+
+    def make_room(self, count: int) -> None:
+        """Refuse pictures that come faster than they are seen: they would fill the memory.
+
+        Raises:
+            ProtocolError: too many would wait.
+        """
+        if len(self._waiting) + count > MOST_WAITING:
+            raise ProtocolError(
+                f"More than {MOST_WAITING} pictures wait to be seen; send fewer at a time.",
+                "rate_limit_exceeded",
+                "item.content",
+            )
 
     def show(self, item: Message, data: Sequence[bytes], event_id: str | None) -> list[Effect]:
         """Look at the pictures of a new item; `data` is in the order of its picture parts."""

@@ -67,7 +67,7 @@ def hear_pictures(work: Work = WORK, checkpoint: Path = FOLDER) -> None:
 @app.command("pictures")
 def train_pictures(work: Work = WORK, checkpoint: Path = FOLDER, minutes: Minutes = 14.0) -> None:
     """Stage 1.2: the trained language model goes on with pictures in the caller's turns."""
-    recipe = language.Recipe(minutes=minutes, rate=4e-4, pictures=0.22, seed=17)
+    recipe = language.Recipe(minutes=minutes, rate=4e-4, pictures=0.3, seed=17, examined=False)
     language.train(
         open_backbone(),
         work / "pictures",

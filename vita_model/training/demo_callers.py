@@ -1,5 +1,7 @@
 """Makes the caller recordings of the demo: voices no training clip uses, and one real person.
 
+`questions` makes those about a picture, which only tests ask.
+
 The person's digits come from Asterisk's English core sounds (Digium, CC-BY-SA 3.0), spoken by one
 woman in a studio; the file made from them carries that licence.
 """
@@ -25,6 +27,11 @@ LINES = (
     ("6-parking", "kokoro-m", "is there parking"),
     ("7-person", "slt", "can i speak to a real person please"),
 )
+QUESTIONS = (
+    ("what_colour", "kokoro-m", "what colour is this"),
+    ("what_number", "kokoro-f", "what number is this"),
+    ("what_do_you_see", "kokoro-m", "what do you see"),
+)
 HUMAN_DIGITS = ("5b-order-number", "48213")
 ASTERISK = Path("/usr/share/asterisk/sounds/en/digits")
 
@@ -42,6 +49,14 @@ def make(folder: Path) -> None:
         pieces.append(_trim(voices.at_rate(voices.Clip(samples, rate, "human"), RATE)))
         pieces.append(np.zeros(RATE // 8, np.float32))
     _write(folder / f"{HUMAN_DIGITS[0]}.wav", np.concatenate(pieces))
+
+
+def questions(folder: Path) -> None:
+    """Write the questions about a picture, 16 kHz mono."""
+    readers = held_out_readers()
+    for name, voice, words in QUESTIONS:
+        clip = readers[voice](random.Random(words), words)
+        _write(folder / f"{name}.flac", voices.at_rate(clip, RATE))
 
 
 def _trim(samples: voices.Samples) -> voices.Samples:

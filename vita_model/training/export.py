@@ -62,5 +62,5 @@ def renew(work: Path, checkpoint: Path, folder: Path) -> None:
     (folder / CONFIG).write_text(
         json.dumps(config, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )
-    if folder != checkpoint:
+    if folder.resolve() != checkpoint.resolve():
         shutil.copyfile(checkpoint / LEXICON, folder / LEXICON)

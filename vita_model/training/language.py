@@ -42,7 +42,7 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Settings of the stage."""
+    """Settings of the stage. Right answers are counted when it saves if `examined`, else at the end."""
 
     rank: int = 24
     first_layer: int = 8
@@ -56,6 +56,7 @@ class Recipe:
     seed: int = 1
     report_every: int = 10
     save_minutes: float = 3.0
+    examined: bool = True
     pictures: float = 0.0
 
 
@@ -427,8 +428,9 @@ def train(
                 state_file,
             )
             export(model, folder / "language.safetensors")
-            rates = _rates(model, tokenizer, recipe.pictures)
-            print(json.dumps({"step": step, **rates}), flush=True)
+            if recipe.examined or spent >= total:
+                rates = _rates(model, tokenizer, recipe.pictures)
+                print(json.dumps({"step": step, **rates}), flush=True)
 
 
 def _rates(model: Adapted, tokenizer: Tokenizer, pictures: float) -> dict[str, float]:

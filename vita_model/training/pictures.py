@@ -79,13 +79,13 @@ def draw(rng: random.Random, shown: Shown, size: tuple[int, int] = (640, 480)) -
     if with_card:
         if rng.random() < 0.5:
             _clutter(rng, picture)
-        radius = rng.uniform(0.15, 0.36) * height
+        radius = rng.uniform(0.2, 0.38) * height
     else:
         if shown.thing != NOTHING and _distance(wall, ink) < LEAST_CONTRAST:
             picture.paste(_contrast(rng, ink), (0, 0, width, height))
-        radius = rng.uniform(0.16, 0.42) * height
-    x = rng.uniform(radius, width - radius)
-    y = rng.uniform(radius, height - radius)
+        radius = rng.uniform(0.22, 0.44) * height
+    x = rng.triangular(radius, width - radius)
+    y = rng.triangular(radius, height - radius)
     place = _Place(x, y, radius, rng.gauss(0, 0.12))
     if with_card and (shown.thing != NOTHING or rng.random() < 0.5):
         _card(rng, picture, place, ink)
@@ -100,7 +100,8 @@ def plain(shown: Shown, size: tuple[int, int] = (640, 480)) -> Image.Image:
     x, y, edge = size[0] / 2, size[1] / 2, 0.44 * size[1]
     paper = (90, 90, 95) if shown.colour == "white" else (248, 248, 246)
     ImageDraw.Draw(picture).rectangle((x - edge, y - edge, x + edge, y + edge), fill=paper)
-    _thing(picture, shown.thing, _Place(x, y, 0.3 * size[1]), INKS[shown.colour])
+    if shown.thing != NOTHING:
+        _thing(picture, shown.thing, _Place(x, y, 0.3 * size[1]), INKS[shown.colour])
     return picture
 
 
