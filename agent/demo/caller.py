@@ -104,9 +104,9 @@ async def _hear_out(call: TwinCall, since_ms: int, manners: Manners) -> bool:
         return call.is_over or bool(_answer(call.heard.agent, since_ms).any())
 
     def ended() -> bool:
-        voiced = np.flatnonzero(_answer(call.heard.agent, since_ms))
         heard_ms = call.heard.length_ms - since_ms
-        return call.is_over or heard_ms - (int(voiced[-1]) + 1) * FRAME_MS >= manners.silence_ms
+        over = _is_over(_answer(call.heard.agent, since_ms), heard_ms, manners)
+        return call.is_over or over
 
     waited_s = max(0.0, since_ms / 1000 - call.heard.length_ms / 1000)
     if not await _until(began, waited_s + manners.patience_s):
@@ -115,14 +115,24 @@ async def _hear_out(call: TwinCall, since_ms: int, manners: Manners) -> bool:
     return bool(_answer(call.heard.agent, since_ms).any())
 
 
+def _is_over(answer: NDArray[np.bool_], heard_ms: int, manners: Manners) -> bool:
+    """Whether the voice of `_answer` has been silent for long enough.
+
+    What began may turn out to be the words that ask for a moment: then there is no answer yet.
+    """
+    voiced = np.flatnonzero(answer)
+    if not voiced.size:
+        return False
+    return heard_ms - (int(voiced[-1]) + 1) * FRAME_MS >= manners.silence_ms
+
+
 def _answer(pcm: Pcm, since_ms: int) -> NDArray[np.bool_]:
     """Which 20 ms frames from `since_ms` on are an answer's voice; "One moment, please." is none."""
-    heard = pcm[since_ms * FRAME_BYTES // FRAME_MS :]
+    heard = pcm[since_ms * FRAME_BYTES // FRAME_MS :].copy()
     hold = _hold()
     first = int(np.argmax(np.abs(hold) > VOICE_RMS))
-    start = heard.tobytes().find(hold[first : first + _TELLING].tobytes()) // heard.itemsize
-    if start >= 0:
-        heard = heard.copy()
+    telling = hold[first : first + _TELLING].tobytes()
+    while (start := heard.tobytes().find(telling) // heard.itemsize) >= 0:
         heard[start : start + len(hold) - first] = 0
     return _voiced(heard)
 
