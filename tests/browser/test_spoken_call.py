@@ -15,17 +15,20 @@ import numpy as np
 import pytest
 import yaml
 from faster_whisper import WhisperModel
+from PIL import Image, ImageDraw
 from playwright.async_api import Page, expect
 
 from agent.demo import CALLERS, DEMO_LINES
 from tests.browser.agent import agent
-from tests.browser.calling import begin, microphone_file
+from tests.browser.calling import begin, camera_file, microphone_file
 from tests.browser.chromium import call_devices, chromium, window
+from tests.browser.conftest import Shot
 from tests.end_to_end.running import ROOT, command
 
 pytestmark = pytest.mark.end_to_end
 
 OPENING = CALLERS / "1-open-monday.wav"
+COLOUR = Path(__file__).parents[1] / "vita_tiny" / "what_colour.flac"
 ANSWER_MS = 60_000
 
 RECORD = """() => {
@@ -65,21 +68,37 @@ async def tiny(tmp_path: Path) -> AsyncIterator[str]:
         await process.communicate()
 
 
+def card() -> Image.Image:
+    """A red disc, as somebody would hold it to the camera."""
+    picture = Image.new("RGB", (640, 480), (236, 234, 228))
+    ImageDraw.Draw(picture).ellipse((170, 90, 470, 390), fill=(214, 24, 24))
+    return picture
+
+
 @pytest.mark.timeout(240)
-async def test_a_spoken_question_is_answered_aloud(tiny: str, tmp_path: Path) -> None:
+async def test_questions_about_the_business_and_about_the_picture_are_answered(
+    tiny: str, tmp_path: Path, shot: Shot
+) -> None:
     facts = yaml.safe_load(DEMO_LINES.read_text())["lines"][0]["facts"]
-    line = {"facts": facts, "greeting": "Hello.", "disclosure": ""}
-    microphone = microphone_file(tmp_path / "microphone.wav", 5, OPENING, 60)
+    line = {"facts": facts, "greeting": "Hello.", "disclosure": "", "video": True}
+    microphone = microphone_file(tmp_path / "microphone.wav", 7, COLOUR, 12, OPENING, 60)
+    camera = camera_file(tmp_path / "camera.y4m", [card()])
     async with (
         agent(tmp_path / "agent", tiny, line) as server,
-        chromium(*call_devices(microphone)) as browser,
+        chromium(*call_devices(microphone, camera)) as browser,
     ):
         page = await (await window(browser)).new_page()
         await begin(page, server.url)
         await page.evaluate(RECORD)
+        camera_button = page.get_by_role("button", name="Camera")
+        await camera_button.click()
+        await answered(page, r"\bred\b")
+        await camera_button.click()
         await answered(page, r"\b(nine|9)\b")
+        await shot(page, "call-page-answers")
         heard = words(base64.b64decode(await page.evaluate("window.heard()")))
     assert re.search(r"\b(nine|9)", heard, re.IGNORECASE), heard
+    assert re.search(r"\bred\b", heard, re.IGNORECASE), heard
 
 
 async def answered(page: Page, pattern: str) -> None:
