@@ -84,6 +84,28 @@ def check_golden(
         raise typer.Exit(EXIT_DISAGREES)
 
 
+@app.command()
+def convert(
+    folder: Annotated[Path, typer.Argument(help="A copy of the published repository.")],
+    *,
+    sums: Annotated[
+        Path | None, typer.Option(help="Checksums of its files, as sha256sum writes them.")
+    ] = None,
+) -> None:
+    """Make published weights safe and quick to load, and pin every file; verify pinned ones."""
+    from vita_model import hashes
+    from vita_model.checkpoint import CheckpointError
+    from vita_model.convert import convert as convert_folder
+    from vita_model.published import UnsupportedVariantError
+
+    try:
+        convert_folder(folder, sums=None if sums is None else hashes.read_sums(sums))
+    except (CheckpointError, UnsupportedVariantError) as error:
+        reason = str(error).rstrip(".")
+        raise _end(f"The weights were not converted: {reason}.", EXIT_NO_CHECKPOINT) from None
+    typer.echo(f"{folder} is ready; its files are pinned in {folder / hashes.SUMS_FILE}.")
+
+
 def _read_key(file: Path | None) -> str | None:
     if file is None:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,8 @@ import yaml
 from pydantic import ValidationError
 from transformers.activations import ACT2FN
 
-from vita_model.checkpoint import CheckpointError, convert_torch_file, stored_shapes
+from vita_model.checkpoint import CheckpointError, stored_shapes, torch_names
 from vita_model.config import (
-    CONFIG_FILE,
     AdapterConfig,
     AudioEncoderConfig,
     CnnAdapterConfig,
@@ -47,7 +45,7 @@ def language_config(data: Mapping[str, Any]) -> LanguageConfig:
         heads=data["num_attention_heads"],
         kv_heads=data["num_key_value_heads"],
         rms_norm_eps=data["rms_norm_eps"],
-        rope_theta=data["rope_theta"],
+        rope_theta=data.get("rope_theta") or data["rope_parameters"]["rope_theta"],
         max_positions=data["max_position_embeddings"],
         tie_embeddings=data["tie_word_embeddings"],
     )
@@ -244,11 +242,14 @@ def _read(path: Path) -> Any:
         raise CheckpointError(f"{path} is missing or unreadable: {error}") from error
 
 
-def prepare_folder(folder: Path, vision: VisionConfig | None = None) -> VitaConfig:
-    """Make a downloaded VITA-1.5 folder loadable by `vita_model.assembly.load_model`, once.
+SPEECH_FOLDER, CODEC_FOLDER = "vita_tts_ckpt/decoder", "vita_tts_ckpt/codec"
+"""Where the published repository keeps the two parts that speak."""
 
-    The shards stay as they are. The speech decoder and the codec are converted to safetensors
-    beside them, and the configuration of all parts is gathered in one file.
+
+def folder_config(folder: Path, vision: VisionConfig | None = None) -> VitaConfig:
+    """The configuration of all parts of a downloaded VITA-1.5 folder.
+
+    A folder without the parts that speak gives a model that does not speak.
 
     Args:
         folder: A copy of the published repository.
@@ -261,21 +262,51 @@ def prepare_folder(folder: Path, vision: VisionConfig | None = None) -> VitaConf
     hub = _read(folder / "config.json")
     recipes = sorted(folder.glob("*/train.yaml"))
     recipe = _read(recipes[0]) if recipes else None
-    speech_folder, codec_folder = (folder / "vita_tts_ckpt" / name for name in ("decoder", "codec"))
-    convert_torch_file(speech_folder / "final.pt", folder / "speech.safetensors")
-    convert_torch_file(codec_folder / "final.pt", folder / "codec.safetensors")
-    speech = speech_config(_read(speech_folder / "model.json"))
-    stored = stored_shapes([folder / "speech.safetensors"])
-    prefix = any(name.startswith("layers_prefix.") for name in stored)
-    config = VitaConfig(
-        language=language_config(hub),
-        vision=(vision or VisionConfig()).model_copy(update=_projector(hub["mm_projector_type"])),
-        audio=audio_config(recipe) if recipe else AudioEncoderConfig(),
-        adapter=adapter_config(recipe["model_conf"]) if recipe else AdapterConfig(),
-        speech=speech.model_copy(update={"prefix": prefix}),
-        codec=codec_config(_read(codec_folder / "model.json")),
-        audio_prompt_rows=hub.get("audio_prompt_num") or 0,
-        max_length=hub.get("tokenizer_model_max_length", VitaConfig().max_length),
-    )
-    (folder / CONFIG_FILE).write_text(json.dumps(config.to_json(), indent=2))
-    return config
+    config = hub_config(hub, recipe, vision)
+    if not (folder / SPEECH_FOLDER).is_dir():
+        return config
+    codec = codec_config(_read(folder / CODEC_FOLDER / "model.json"))
+    return config.model_copy(update={"speech": _stored_speech(folder), "codec": codec})
+
+
+def hub_config(
+    hub: Mapping[str, Any],
+    recipe: Mapping[str, Any] | None = None,
+    vision: VisionConfig | None = None,
+) -> VitaConfig:
+    """The configuration of a model that does not speak.
+
+    Args:
+        hub: The published `config.json`.
+        recipe: The audio encoder's `train.yaml`; None takes the known sizes.
+        vision: See `folder_config`.
+
+    Raises:
+        CheckpointError: An entry is missing.
+        UnsupportedVariantError: A part has a form this model does not know.
+    """
+    try:
+        return VitaConfig(
+            language=language_config(hub),
+            vision=(vision or VisionConfig()).model_copy(
+                update=_projector(hub["mm_projector_type"])
+            ),
+            audio=audio_config(recipe) if recipe else AudioEncoderConfig(),
+            adapter=adapter_config(recipe["model_conf"]) if recipe else AdapterConfig(),
+            speech=None,
+            codec=None,
+            audio_prompt_rows=hub.get("audio_prompt_num") or 0,
+            max_length=hub.get("tokenizer_model_max_length") or VitaConfig().max_length,
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"the published configuration is incomplete: {error}") from error
+
+
+def _stored_speech(folder: Path) -> SpeechDecoderConfig:
+    """What its recipe says, with prefix layers only if the file has them."""
+    config = speech_config(_read(folder / SPEECH_FOLDER / "model.json"))
+    converted = folder / "speech.safetensors"
+    source = folder / SPEECH_FOLDER / "final.pt"
+    names = stored_shapes([converted]) if converted.is_file() else torch_names(source)
+    prefix = any(name.startswith("layers_prefix.") for name in names)
+    return config.model_copy(update={"prefix": prefix})

@@ -160,7 +160,13 @@ def test_every_mismatch_is_reported_before_any_weight_is_read(tmp_path):
 
 def test_long_reports_are_cut():
     outcome = compare({f"layer.{number}": (1,) for number in range(20)}, {})
-    assert outcome.report(most=2) == "20 missing: layer.0, layer.1, and 18 more"
+    assert outcome.report(most=2) == "20 missing: layer.0, layer.1, and 18 more kinds"
+
+
+def test_the_same_tensor_of_every_layer_is_one_line_of_a_report():
+    names = [f"layers.{number}.{part}" for number in range(20) for part in ("up", "down")]
+    report = compare({}, dict.fromkeys([*names, "norm"], (1,))).report()
+    assert report == "41 surplus: layers.*.down (20 times), layers.*.up (20 times), norm"
 
 
 @pytest.mark.parametrize("content", [None, b"no safetensors"])
@@ -228,74 +234,6 @@ def test_prompt_rows_stand_before_every_utterance():
     tower = model.model.audio_encoder
     assert torch.equal(sound[:2], tower.prompt_embeddings.weight)
     assert sound.shape == (2 + 5, 16)
-
-
-def hub_folder(folder, case):
-    """A small copy of the published repository's layout."""
-    data = case.config
-    hub = data["llm"] | {"mm_projector_type": "mlp2x_gelu", "tokenizer_model_max_length": 99}
-    (folder / "config.json").write_text(json.dumps(hub))
-    (folder / "audio").mkdir()
-    (folder / "audio" / "train.yaml").write_text(json.dumps(data["audio"]))
-    save_file(load_file(case.weights), folder / "model.safetensors")
-    config = tiny()
-    for name, model, settings in (
-        ("decoder", build_model(config).speech, DECODER),
-        ("codec", build_model(config).codec, CODEC),
-    ):
-        part = folder / "vita_tts_ckpt" / name
-        part.mkdir(parents=True)
-        (part / "model.json").write_text(json.dumps(settings))
-        torch.save({"model": dict(model.state_dict()), "step": 7}, part / "final.pt")
-
-
-DECODER = [
-    8,
-    8,
-    {
-        "transformer_attention_dim": 8,
-        "transformer_attention_heads": 2,
-        "transformer_linear_units": 8,
-        "transformer_num_blocks": 2,
-        "kv_cache_prefix_finetune": 1,
-    },
-]
-CODEC = {
-    "sampling_rate": 24000,
-    "upsample_rates": [8, 5, 5, 3],
-    "upsample_kernel_sizes": [16, 11, 11, 5],
-    "upsample_initial_channel": 32,
-    "resblock": "1",
-    "resblock_kernel_sizes": [3, 7, 11],
-    "resblock_dilation_sizes": [[1, 3, 5]] * 3,
-    "n_code_groups": 1,
-    "residul_layer": 1,
-    "n_codes": 8,
-    "latent_dim": 16,
-    "encoder_base_channels": 16,
-    "global_dim": 16,
-    "global_feature_conv": [32, 8, 16, 3, 1],
-    "global_tokens": [1] * 8,
-    "codebook_loss_lambda": 1.0,
-    "commitment_loss_lambda": 0.25,
-}
-
-
-def test_a_published_folder_is_made_loadable(golden, tmp_path):
-    case = golden("d1_mixed_logits_greedy")
-    hub_folder(tmp_path, case)
-    # Two blocks are announced, so the speech decoder file must hold two autoregressive layers.
-    two = tiny().speech.model_copy(update={"layers": 2})
-    speech = build_model(tiny(speech=two)).speech.state_dict()
-    torch.save({"model": dict(speech)}, tmp_path / "vita_tts_ckpt" / "decoder" / "final.pt")
-    sizes = published.vision_config(case.config["vision"])
-    config = published.prepare_folder(tmp_path, sizes)
-    assert config.speech == two, "prefix layers are absent from the file, whatever its recipe says"
-    assert config.max_length == 99
-    model = load_model(tmp_path)
-    assert torch.equal(model.speech.norm.weight, speech["norm.weight"])
-    pixels = case.inputs["images"]
-    assert model.language.embed_images(pixels).shape == (1, 4, 48)
 
 
 def test_unsupported_variants_are_refused(golden):

@@ -52,6 +52,7 @@ def test_features_are_halved_and_the_class_row_dropped():
 def test_number_of_tiles(size, units):
     columns, rows = tiling.grid(*size)
     assert columns * rows + (columns * rows > 1) == units
+    assert VisionConfig().rows_per_tile == 256
 
 
 def test_tiles_are_cut_row_by_row_with_a_thumbnail_last():

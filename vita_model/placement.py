@@ -1,0 +1,50 @@
+"""Which part of a model goes to which device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import nn
+
+from vita_model.checkpoint import CheckpointError, Device
+
+DeviceMap = Device | Mapping[str, Device]
+"""One device, or devices by the beginnings of tensor names; `auto` fills what is there."""
+
+_WHOLE = ["Qwen2DecoderLayer", "Layer"]
+"""Classes whose instances have inner shortcuts and therefore stay on one device."""
+
+
+def place(module: nn.Module, device_map: DeviceMap | None, dtype: torch.dtype | None) -> DeviceMap:
+    """The devices of a module that is still on the meta device.
+
+    Raises:
+        CheckpointError: The map asks for accelerate, which is not installed.
+    """
+    if device_map is None:
+        return "cpu"
+    if device_map != "auto":
+        return device_map
+    try:
+        from accelerate import infer_auto_device_map  # noqa: PLC0415 - an optional dependency
+    except ImportError as error:
+        raise CheckpointError(
+            'device_map="auto" needs accelerate: install vita-agent[gpu], or name a device'
+        ) from error
+    found = infer_auto_device_map(module, dtype=dtype, no_split_module_classes=_WHOLE)
+    return cast(dict[str, Device], found)
+
+
+def dispatch(module: nn.Module, device_map: DeviceMap) -> None:
+    """Let rows travel between the devices of a loaded module; nothing to do for a single one."""
+    if not isinstance(device_map, Mapping) or len(set(map(str, device_map.values()))) < 2:
+        return
+    try:
+        from accelerate import dispatch_model  # noqa: PLC0415 - an optional dependency
+    except ImportError as error:
+        raise CheckpointError(
+            "a model on several devices needs accelerate: install vita-agent[gpu]"
+        ) from error
+    dispatch_model(module, dict(device_map))
