@@ -12,7 +12,9 @@ import typer
 def call(
     *,
     wav: Annotated[list[Path], typer.Option(help="Audio file to say; several are said in turn.")],
-    line: Annotated[str, typer.Option(help="Number of the line to call.")] = "+15550100",
+    line: Annotated[
+        str, typer.Option(help="Number of the line to call; the first of the file if left out.")
+    ] = "",
     twin: Annotated[
         str, typer.Option(help="Call through this running carrier twin; else all is started here.")
     ] = "",
@@ -33,10 +35,13 @@ def call(
     from agent.cli.logs import logs_in
 
     with logs_in(data_dir / "agent.log"):
+        from agent.cli.line_choice import choose_line
         from agent.demo.place_call import CallOptions, call_embedded, call_through
 
-        options = CallOptions(tuple(wav), line, out)
         if twin:
+            number = line or choose_line(lines, by_phone=True).number
+            options = CallOptions(tuple(wav), number, out)
             asyncio.run(call_through(twin.rstrip("/"), options))
         else:
+            options = CallOptions(tuple(wav), choose_line(lines, line, by_phone=True).number, out)
             asyncio.run(call_embedded(options, lines, data_dir, model_url))

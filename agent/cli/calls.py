@@ -37,6 +37,9 @@ def list_calls(
     page = ask(
         lambda services: services.calls.list(services.actor, which, limit=limit, reveal=reveal)
     )
+    if not page.items:
+        typer.echo("There are no such calls." if number or text else "There are no calls yet.")
+        return
     table = Table("call", "started (UTC)", "line", "from", "state", "seconds")
     table.columns[0].no_wrap = table.columns[2].no_wrap = True
     for call in page.items:

@@ -24,7 +24,12 @@ def chat(
     model_url: Annotated[
         str | None, typer.Option(help="Realtime endpoint; VITA_MODEL_URL if left out.")
     ] = None,
-    line: Annotated[str, typer.Option(help="Number of the line to speak for.")] = "+15550100",
+    line: Annotated[
+        str,
+        typer.Option(
+            help="Number or call page of the line to speak for; the first of the file if left out."
+        ),
+    ] = "",
     lines: Annotated[
         Path | None, typer.Option(help="Lines file; the demonstration's own if left out.")
     ] = None,
@@ -36,13 +41,12 @@ def chat(
     ] = None,
 ) -> None:
     """Type to a model server; read what it says, or save it as sound."""
-    from agent.calls.line_source import load_lines
-    from agent.demo import DEMO_LINES
+    from agent.cli.line_choice import choose_line
     from agent.settings import load_settings
 
     picture = None if image is None else _data_uri(image)
     settings = load_settings(**({"model_url": model_url} if model_url else {}))
-    chosen = load_lines(lines or DEMO_LINES).find(line)
+    chosen = choose_line(lines, line)
     turns = _keyboard() if not text and sys.stdin.isatty() else _given(text or sys.stdin)
     asyncio.run(_chat(settings, chosen, turns, wav_out, picture))
 

@@ -114,4 +114,5 @@ def test_what_was_said_is_found_and_shown_masked(url: str):
     assert "123-4567" not in shown
     assert "123-4567" in vita("calls", "show", "c1", "--reveal")[1]
     assert "+15551234523" in vita("calls", "list", "--reveal")[1]
+    assert vita("calls", "list", "--text", "tuesday")[1] == "There are no such calls.\n"
     assert "no call" in vita("calls", "show", "none")[1]
