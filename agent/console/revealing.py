@@ -37,7 +37,7 @@ class Revealing:
         if not self._visitor.actor.may("reveal"):
             return
         with ui.dialog() as self._dialog, ui.card().classes("ask-card"):
-            ui.label("Show numbers and names?").classes("title")
+            ui.label("Show numbers and other personal data?").classes("title")
             ui.label("That you looked, and why, is kept in the audit log.").classes("muted")
             self._reason = ui.select(REASONS, label="Why", value=None).props("outlined dense")
             self._reason.classes("w-all").mark("reveal-reason")

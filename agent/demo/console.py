@@ -33,7 +33,12 @@ async def open_console(house: House) -> AsyncIterator[OpenConsole]:
         PartNotStartedError: Its process ended, or did not answer in time.
     """
     password = await _admin(house)
-    environment = environment_for(profile="dev", data_dir=house.data_dir, model_url=house.model_url)
+    environment = environment_for(
+        profile="dev",
+        data_dir=house.data_dir,
+        lines_file=house.lines_file,
+        model_url=house.model_url,
+    )
     command = ["console", "--port", "0"]
     log = house.data_dir / "console.log"
     async with PartProcess("console", command, log, environment) as process:

@@ -31,6 +31,7 @@ class House:
         model_url: Realtime endpoint of the model server.
         card: Name and licence of the weights, `model_*`.
         data_dir: Folder of everything that is written.
+        lines_file: The lines it answers.
     """
 
     agent: AgentServer
@@ -38,6 +39,7 @@ class House:
     model_url: str
     card: dict[str, str]
     data_dir: Path
+    lines_file: Path
 
     @property
     def lines(self) -> LineSource:
@@ -100,7 +102,7 @@ async def open_house(
                     registry=registry,
                 )
             )
-        yield House(agent, twin, model_url, card, data_dir)
+        yield House(agent, twin, model_url, card, data_dir, lines)
 
 
 def _made(folder: Path) -> Path:

@@ -34,8 +34,8 @@ def test_with_none_named_it_is_the_first_that_will_do(file: Path) -> None:
 
 
 def test_a_page_is_not_called_by_telephone(file: Path) -> None:
-    with pytest.raises(ConfigurationError, match="line kiln .* no number to call: add one"):
+    with pytest.raises(ConfigurationError, match=r"line kiln .* no number to call: add one"):
         choose_line(file, "kiln", by_phone=True)
     file.write_text(f"lines:\n{PAGE}")
-    with pytest.raises(ConfigurationError, match="No line in .* number to call"):
+    with pytest.raises(ConfigurationError, match=r"No line in .* number to call"):
         choose_line(file, by_phone=True)

@@ -197,5 +197,6 @@ def test_a_demonstration_that_stays_shows_the_call_page_and_the_console(
             form = {"email": email, "password": password}
             assert browser.post(f"{console}/sign-in", data=form).status_code == 303
             assert browser.get(f"{console}/calls").status_code == 200
+            assert "Ridgeway Bikes" in browser.get(f"{console}/lines").text
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 1, "the parrot knows one answer only"
