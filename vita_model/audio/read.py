@@ -29,11 +29,12 @@ _RATES = (1_000, 768_000)
 _FORMATS = "wav,w64,rf64,aiff,flac,ogg,mp3,aac,mov,mp4,m4a,matroska,webm,amr,au,caf,asf,adts,avi,mpegts,3gp"
 
 
-def read_audio(source: Source | Waveform) -> Samples:
-    """Mono samples at 16 kHz of a file or of samples at another rate; the first channel is taken.
+def read_audio(source: Source | Waveform, wanted: int = SAMPLE_RATE) -> Samples:
+    """Mono samples of a file or of samples at another rate; the first channel is taken.
 
     Args:
         source: A sound file (or a film, whose sound is taken), or samples with their rate.
+        wanted: Rate of the result in hertz, 16,000 as the model hears.
 
     Raises:
         AudioError: It cannot be read, is empty or too long, or holds values that are no numbers.
@@ -55,8 +56,8 @@ def read_audio(source: Source | Waveform) -> Samples:
         raise AudioError(
             "Samples must lie between -1 and 1; divide them, or give them as 16-bit integers."
         )
-    if rate != SAMPLE_RATE:
-        samples = soxr.resample(samples, rate, SAMPLE_RATE)
+    if rate != wanted:
+        samples = soxr.resample(samples, rate, wanted)
     return np.clip(samples, -1.0, 1.0)
 
 

@@ -1,0 +1,74 @@
+"""The whole model says a text, early and in any voice it has codes for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.vita_model.small import TINY, tokenizer
+from vita_model.assembly import build_model
+from vita_model.media import AudioError
+from vita_model.speech.decoder import SpeechSampling
+from vita_model.speech.speak import VoicelessError, condition, speak, voice_of
+
+pytestmark = pytest.mark.unit
+
+SAMPLING = SpeechSampling(top_k=2, max_codes=40)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(11)
+    made = build_model(TINY)
+    made.speech.eval()
+    made.codec.eval()
+    made.language.eval()
+    with torch.no_grad():
+        made.speech.out_fnn.bias[TINY.speech.end] = -100.0  # never ends by itself
+    return made
+
+
+def said(model, text, **options):
+    source = torch.Generator().manual_seed(1)
+    return list(speak(model, tokenizer(), text, sampling=SAMPLING, generator=source, **options))
+
+
+def test_speech_comes_in_pieces_and_the_first_is_short(model):
+    pieces = said(model, "At 9:30.")
+    assert pieces[0].shape[0] == 4 * 600
+    assert sum(piece.shape[0] for piece in pieces) == 40 * 600
+    assert max(float(piece.abs().max()) for piece in pieces) <= 1.0
+
+
+def test_what_is_read_is_what_is_said_not_what_is_written(model):
+    written, spelt = said(model, "It costs £2."), said(model, "it costs two pounds.")
+    assert all(torch.equal(one, two) for one, two in zip(written, spelt, strict=True))
+
+
+def test_every_phrase_is_spoken_and_marks_alone_are_not(model):
+    assert sum(p.shape[0] for p in said(model, "Yes. We do!\n你好。再见。 ... ?")) == 4 * 40 * 600
+    assert said(model, " ... \n") == []
+
+
+def test_the_decoder_reads_the_rows_of_the_words_in_pieces(model):
+    found = condition(model, tokenizer(), "ab")
+    table = model.language.get_input_embeddings().weight
+    ids = tokenizer().encode("ab").ids
+    assert torch.equal(found, table[ids].reshape(1, -1, 8))
+
+
+def test_a_recording_gives_a_voice(model):
+    noise = np.random.default_rng(3).normal(0, 0.1, 16_000).astype("float32")
+    voice = voice_of(model, (noise, 16_000))
+    assert voice.shape == (1, 1, 8)
+    other = said(model, "Yes.", voice=(voice + 1) % TINY.codec.codes)
+    assert not torch.equal(torch.cat(other), torch.cat(said(model, "Yes.", voice=voice)))
+    with pytest.raises(AudioError, match="no recording"):
+        voice_of(model, (np.zeros(0), 16_000))
+
+
+def test_a_model_without_a_voice_says_so():
+    mute = build_model(TINY.model_copy(update={"speech": None}))
+    with pytest.raises(VoicelessError, match="cannot speak"):
+        said(mute, "Yes.")
