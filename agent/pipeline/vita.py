@@ -20,12 +20,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import WebsocketLLMService
 from typing_extensions import override
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidStatus,
-    InvalidURI,
-    WebSocketException,
-)
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 
 from agent.calls.context import ToolBox
 from agent.calls.memory import CallMemory
@@ -96,6 +91,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         self._changed = asyncio.Event()
         self._heard_from = 0.0
         self._undisturbed = 0
+        self._typed: list[str] = []
         self._clips = 0
         self.caller = CallerPresence()
         """Signs of the caller, for whoever watches over silences."""
@@ -176,16 +172,23 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 await self.push_frame(frame, direction)
             case TranscriptionFrame(text=text):
                 self.caller.said()
-                picture = await self._parts.sight.picture(self._parts.time.ms())
-                events = [*self._dialogue.show(picture), *self._dialogue.typed(text)]
-                self._remember()
-                await self._send_all(events)
+                self._typed.append(text)
+                await self._take_typed()
             case InterruptionFrame():
                 if not self.protected:
                     await self._cut_replies(cancel=True)
                     await self.push_frame(frame, direction)
             case _:
                 await self.push_frame(frame, direction)
+
+    async def _take_typed(self) -> None:
+        """Pass on what was typed; what came while nobody could interrupt, after that."""
+        while self._typed and not self.protected:
+            text = self._typed.pop(0)
+            picture = await self._parts.sight.picture(self._parts.time.ms())
+            events = [*self._dialogue.show(picture), *self._dialogue.typed(text)]
+            self._remember()
+            await self._send_all(events)
 
     def _heard(self, replies: Iterable[Reply]) -> None:
         """The caller has heard all there will be of these replies."""
@@ -198,6 +201,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         self._memory.keep(self._dialogue.history.finished())
 
     async def _hear(self, frame: CallerAudioFrame) -> None:
+        await self._take_typed()
         payload, audio = frame.payload, self._audio
         if self.protected:
             payload = audio.silence(audio.samples(payload))

@@ -219,7 +219,7 @@ async def test_an_interruption_clears_the_carrier_and_truncates_at_what_was_hear
         heard_ms = phone.heard.count(REPLY) // 8
         assert heard_ms - 400 <= truncate["audio_end_ms"] <= heard_ms + 50
         assert 400 <= truncate["audio_end_ms"] < 2800
-        await journal.until("utterance", 4)
+        await journal.until("utterance", 3)
         kinds = [kind for kind, _ in phone.sent]
         after = phone.sent[kinds.index("clear") + 1 :]
         assert REPLY not in b"".join(payload for kind, payload in after if kind == "audio")
@@ -467,7 +467,7 @@ async def test_a_refused_transfer_is_told_and_the_call_goes_on() -> None:
     async with realtime_server(script) as (url, _), call(url, phone, about) as running:
         await journal.until("utterance")
         phone.speak(100)
-        await journal.until("utterance", 4)
+        await journal.until("utterance", 3)
         assert journal.of("utterance")[-1]["pii_text"] == "I am sorry, I could not connect you."
         phone.speak(100)
         await phone.until_heard(REPLY, 800)
@@ -511,6 +511,19 @@ async def test_keys_become_a_typed_turn() -> None:
         (event,) = script.received("conversation.item.create")
         assert event["item"]["content"] == [{"type": "input_text", "text": "Keys pressed: 42#"}]
     assert [digit["pii_digit"] for digit in journal.of("digit")] == ["4", "2", "#"]
+
+
+async def test_keys_pressed_during_the_disclosure_are_answered_after_the_greeting() -> None:
+    script = Script(answers=deque([Say("Thank you.", 100, REPLY)]), say_ms=500)
+    about, journal, _ = context(disclosure="This call is recorded.")
+    phone = Phone()
+    async with realtime_server(script) as (url, _), call(url, phone, about):
+        await phone.until_heard(SAID, 400)
+        phone.press("42#")
+        await journal.until("utterance", 3)
+    said = [u["pii_text"] for u in journal.of("utterance") if u["role"] == "agent"]
+    assert said == ["This call is recorded.", "Hello there.", "Thank you."]
+    assert journal.of("disclosure")[0]["heard"]
 
 
 async def test_a_key_interrupts_like_a_voice() -> None:
