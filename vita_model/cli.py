@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
 import socket
 from pathlib import Path
@@ -104,6 +105,47 @@ def convert(
         reason = str(error).rstrip(".")
         raise _end(f"The weights were not converted: {reason}.", EXIT_NO_CHECKPOINT) from None
     typer.echo(f"{folder} is ready; its files are pinned in {folder / hashes.SUMS_FILE}.")
+
+
+@app.command()
+def chat(
+    text: Annotated[str, typer.Argument(help="What is asked, typed.")] = "",
+    *,
+    checkpoint: Annotated[Path, typer.Option(help="Folder of VITA-1.5's weights.")],
+    image: Annotated[list[Path] | None, typer.Option(help="A picture; may be repeated.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="A recorded question.")] = None,
+    video: Annotated[Path | None, typer.Option(help="A film.")] = None,
+    persona: Annotated[str, typer.Option(help="Instructions of the business.")] = "",
+    save: Annotated[Path | None, typer.Option(help="WAV file for the spoken answer.")] = None,
+    most_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
+) -> None:
+    """Ask the whole model one question, with pictures, sound and film."""
+    if not (text or image or audio or video):
+        raise _end("Nothing was asked; give a text, --audio, --image or --video.", EXIT_BAD_SETTING)
+    from vita_model.ask import ask, state_line
+    from vita_model.assembly import load_model
+    from vita_model.checkpoint import CheckpointError
+    from vita_model.media import MediaError
+    from vita_model.processor import ContextError, Message, VitaProcessor
+    from vita_model.speech.speak import VoicelessError
+
+    try:
+        processor = VitaProcessor.from_pretrained(checkpoint)
+        whole = load_model(checkpoint)
+    except CheckpointError as error:
+        reason = str(error).rstrip(".")
+        raise _end(f"The checkpoint cannot be used: {reason}.", EXIT_NO_CHECKPOINT) from None
+    message = Message(text=text, images=image or (), video=video, audio=audio)
+    write = functools.partial(print, end="", flush=True)
+    try:
+        answer = ask(
+            whole, processor, message, write, persona=persona, save=save, most_tokens=most_tokens
+        )
+    except (MediaError, ContextError, VoicelessError) as error:
+        raise _end(str(error), EXIT_BAD_SETTING) from None
+    print(f"\n{state_line(answer)}")
+    if answer.seconds:
+        print(f"{answer.seconds:.1f} s of speech in {save}")
 
 
 def _read_key(file: Path | None) -> str | None:
