@@ -7,8 +7,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Receive, Scope, Send
+from typing_extensions import override
 
 from agent.api_http.parts import Parts, TaggedRoute, Who, has_tag
+from agent.api_http.problems import problem
 from agent.supervisor.recordings import Peaks
 from agent.supervisor.views import RecordingView, StillView
 
@@ -69,10 +73,38 @@ def _file(request: Request, path: str, sha256: str, media_type: str, name: str) 
     headers = {"ETag": f'"{sha256}"', "Cache-Control": "private, no-cache"}
     if has_tag(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return FileResponse(
+    return _File(
         path,
         headers=headers,
         media_type=media_type,
         filename=name,
         content_disposition_type="inline",
     )
+
+
+class _File(FileResponse):
+    """A file, or the part of it that is asked for; a `Range` it cannot serve is told as a problem."""
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = False
+
+        async def pass_on(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] in (400, 416):
+                refused = True
+                told = MutableHeaders(raw=message["headers"]).get("content-range", "")
+                await _refusal(told)(scope, receive, send)
+            elif not refused:
+                await send(message)
+
+        await super().__call__(scope, receive, pass_on)
+
+
+def _refusal(content_range: str) -> Response:
+    if not content_range:
+        what = "The header Range is not understood: write `Range: bytes=0-999`."
+        return problem(422, "invalid_request", what)
+    length = content_range.rpartition("/")[2]
+    what = f"The part asked for is not in the file, which has {length} bytes: ask for less."
+    return problem(416, "no_such_part", what, headers={"Content-Range": content_range})
