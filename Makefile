@@ -20,6 +20,9 @@ TORCH := torch==2.13.0
 TORCH_INDEX ?=
 QUIET ?= -q
 
+# Many tests wait for speech in real time: three files at a time keep two cores busy.
+PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+
 RUN := $(VENV)/.run.stamp
 DEV := $(VENV)/.dev.stamp
 
@@ -38,7 +41,7 @@ demo: $(RUN)
 	@$(BIN)/vita demo $(DEMO_OPTIONS)
 
 test: $(DEV)
-	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_OPTIONS)
 
 docs: $(DEV)
 	$(BIN)/mkdocs build --strict --quiet

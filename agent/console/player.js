@@ -95,7 +95,8 @@ export default {
     },
     toggle() {
       const audio = this.$refs.audio;
-      return audio.paused ? audio.play() : audio.pause();
+      if (audio.paused) this.start();
+      else audio.pause();
     },
     skip(seconds) {
       const audio = this.$refs.audio;
@@ -107,7 +108,11 @@ export default {
     },
     playFrom(ms) {
       this.$refs.audio.currentTime = ms / 1000;
-      return this.$refs.audio.play();
+      this.start();
+    },
+    start() {
+      // A pause right after is no failure; a file that cannot be played is told by its own event.
+      this.$refs.audio.play().catch(() => undefined);
     },
     run() {
       // Finer than the audio element's own four updates a second.
@@ -132,14 +137,14 @@ export default {
     click(event) {
       const line = event.target.closest?.("[data-seek-ms]");
       if (!line || event.target.closest("summary, a, button") || String(getSelection())) return;
-      void this.playFrom(Number(line.dataset.seekMs));
+      this.playFrom(Number(line.dataset.seekMs));
     },
     key(event) {
       const target = event.target;
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))) return;
       if (event.key === "Enter" && target instanceof HTMLElement && target.dataset.seekMs) {
-        void this.playFrom(Number(target.dataset.seekMs));
+        this.playFrom(Number(target.dataset.seekMs));
       } else if (event.key === " ") {
         if (target instanceof HTMLElement && /^(BUTTON|SUMMARY|A)$/.test(target.tagName)) target.blur();
         void this.toggle();

@@ -72,7 +72,7 @@ def line() -> Line:
 @pytest.fixture(params=["redis_url", "redis_server_url"], ids=["valkey", "redis"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[SessionStore]:
     # Cores are shared with other tests: the budget itself is tested where the server is stopped.
-    store = SessionStore(request.getfixturevalue(request.param), budget_s=5.0)
+    store = SessionStore(request.getfixturevalue(request.param), budget_s=30.0)
     await store.redis.flushall()
     yield store
     await store.close()
@@ -81,7 +81,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[SessionStore]:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for the stores of whole applications."""
-    monkeypatch.setattr("agent.bootstrap.SessionStore", partial(SessionStore, budget_s=5.0))
+    monkeypatch.setattr("agent.bootstrap.SessionStore", partial(SessionStore, budget_s=30.0))
 
 
 @pytest.fixture

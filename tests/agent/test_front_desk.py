@@ -28,15 +28,13 @@ from agent.errors import (
     SessionStoreError,
     TokenRejectedError,
 )
-from agent.session.embedded import EmbeddedValkey
 from agent.session.lease import Leases
-from agent.session.store import SessionStore
-from agent.settings import load_settings
+from agent.settings import Settings, load_settings
 from agent.supervisor.access import Actor
 from agent.tools.registry import ToolRegistry
 from agent.tools.tool import tool
 from tests.agent.conftest import ManualClock, Until
-from tests.stores import Stores
+from tests.stores import RedisServer, Stores, running_redis, valkey_binary
 
 pytestmark = pytest.mark.integration
 
@@ -592,16 +590,21 @@ async def test_a_line_with_a_tool_that_is_not_there_is_answered_without_it(
 async def test_a_running_call_outlives_redis_and_new_ones_are_refused(
     tmp_path: Path, runner: Runner
 ):
-    settings = load_settings(profile="test", data_dir=tmp_path, lines_file=DEMO_LINES)
     runner.talk = runner.until_closed
-    redis = SessionStore(EmbeddedValkey(tmp_path).url, budget_s=5)
+    with running_redis(tmp_path / "redis", valkey_binary()) as redis:
+        settings = load_settings(
+            profile="test", data_dir=tmp_path, lines_file=DEMO_LINES, redis_url=redis.url
+        )
+        await _outlive(redis, settings, runner)
+
+
+async def _outlive(redis: RedisServer, settings: Settings, runner: Runner) -> None:
     async with build(settings, runner=runner) as app:
         call_id = await open_call(app, CALL)
         leg = Leg()
         serving = asyncio.get_running_loop().create_task(app.desk.serve(call_id, leg, Control()))
         await runner.talking.wait()
-        await redis.redis.shutdown(nosave=True)
-        await redis.close()
+        redis.kill()
         with pytest.raises(SessionStoreError):
             await app.desk.admit(replace(CALL, carrier_call_id="CA2"))
         assert await app.desk.serve("c" * 32, Leg(), Control()) == "failed"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from agent.calls.outbound import OutboundRequest
 from agent.log import configure_logging
+from agent.pipeline.limits import CallLimits
 from connectors.twilio.twin import (
     Callee,
     HangUp,
@@ -169,8 +171,11 @@ async def test_a_closed_line_says_so_and_opens_no_stream(tmp_path: Path) -> None
 
 @pytest.mark.timeout(60)
 async def test_without_a_model_an_apology_then_a_person_then_a_message(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The caller counts what is said: on a slow machine it would be asked for a moment twice.
+    patient = partial(CallLimits, hold_every_s=60)
+    monkeypatch.setattr("agent.pipeline.runner.CallLimits", patient)
     dead = "ws://127.0.0.1:1/v1/realtime"
     line = {"voicemail": True, "transfer_target": HUMAN}
     async with house(tmp_path, Script(), model_url=dead, **line) as at:
