@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from agent.cli.supervising import ask
+from agent.cli.tables import show_table
 from agent.errors import ConflictError
 
 app = typer.Typer(help="Look into the audit log.", no_args_is_help=True)
@@ -37,7 +37,7 @@ def list_entries(
             entry.object,
             entry.ip or "-",
         )
-    Console().print(table)
+    show_table(table)
 
 
 @app.command()

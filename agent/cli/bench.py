@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agent.cli.tables import show_table
 from agent.demo import CALLERS
 
 app = typer.Typer(no_args_is_help=True)
@@ -42,7 +43,7 @@ def model(
     table = Table("", "wall", "CPU", "unit")
     for figure in asyncio.run(measuring.bench(voice, recordings)):
         table.add_row(figure.name, f"{figure.wall:.1f}", f"{figure.cpu:.1f}", figure.unit)
-    Console().print(table)
+    show_table(table)
 
 
 @app.command("agent")
@@ -76,7 +77,7 @@ def agent(
             str(level.turns) if level.turns else "-",
             f"{level.rss_mib:.0f}",
         )
-    console.print(table)
+    show_table(table)
     if out is not None:
         out.write_text(as_json(found))
     if plot is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -12,12 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from agent.cli.supervising import Services, ask
+from agent.cli.tables import show_table, terminal
 from agent.supervisor.views import CallDetails, CallFilter, EventView, SearchHit
 
 app = typer.Typer(help="Look into the call log.", no_args_is_help=True)
-
-FILE_WIDTH = 130
-"""Columns where the output is no terminal: an id is of no use when it is cut."""
 
 Reveal = Annotated[
     bool, typer.Option("--reveal", help="Show personal data; that you looked is kept.")
@@ -54,7 +51,7 @@ def list_calls(
             f"{call.state} {call.outcome}".strip(),
             seconds,
         )
-    _console().print(table)
+    show_table(table)
 
 
 @app.command("show")
@@ -70,7 +67,7 @@ def show_call(
         return details, await services.calls.events(services.actor, call_id)
 
     details, events = ask(look)
-    _print(details, events, Console())
+    _print(details, events, terminal())
 
 
 @app.command("search")
@@ -98,7 +95,7 @@ def search_calls(
     for hit in page.items:
         at = f"{hit.start_ms // 60000}:{hit.start_ms // 1000 % 60:02}"
         table.add_row(hit.call_id, f"{hit.at:%Y-%m-%d %H:%M:%S}", at, hit.role, _marked(hit))
-    _console().print(table)
+    show_table(table)
 
 
 def _marked(hit: SearchHit) -> str:
@@ -124,7 +121,3 @@ def _print(details: CallDetails, events: Sequence[EventView], console: Console) 
     for _, text in sorted(happened):
         console.print(escape(text))
     console.print(f"{len(events)} events")
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else FILE_WIDTH)

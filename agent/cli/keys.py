@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from agent.cli.supervising import ask
+from agent.cli.tables import show_table
 from agent.cli.users import checked_role
 from agent.supervisor.access import ROLES
 from agent.supervisor.keys import ApiKey
@@ -41,7 +41,7 @@ def list_keys() -> None:
         used = f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never"
         made = f"{key.created_at:%Y-%m-%d %H:%M}"
         table.add_row(key.prefix, key.name, key.role, made, key.created_by, used, _state(key))
-    Console().print(table)
+    show_table(table)
 
 
 @app.command("revoke")

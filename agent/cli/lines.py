@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from agent.calls.line import Line
@@ -19,6 +18,7 @@ from agent.calls.line_plan import KeyChange, LineChange, LinePlan
 from agent.calls.line_source import NO_LINES
 from agent.calls.lines import AppliedLine, LineCatalog
 from agent.calls.lines_file import read_lines
+from agent.cli.tables import show_table
 from agent.clock import SystemClock
 from agent.errors import ConfigurationError, LineNotFoundError
 from agent.settings import load_settings
@@ -49,7 +49,7 @@ def list_lines(
         table = Table(*_COLUMNS)
         for line in read_lines(path, installed_tools(load_settings()).allowed):
             table.add_row(*_row(line))
-        Console().print(table)
+        show_table(table)
         return
     applied = _run(LineCatalog.applied)
     if not applied:
@@ -58,7 +58,7 @@ def list_lines(
     table = Table(*_COLUMNS, "version", "since", "by")
     for each in applied:
         table.add_row(*_row(each.line()), *_applied_row(each))
-    Console().print(table)
+    show_table(table)
 
 
 @app.command()
@@ -116,7 +116,7 @@ def versions(entry: Entry) -> None:
             f"{each.created_at:%Y-%m-%d %H:%M} UTC",
             each.created_by,
         )
-    Console().print(table)
+    show_table(table)
 
 
 @app.command()
@@ -136,7 +136,7 @@ _COLUMNS = ("line", "call page", "business", "tools", "transfer", "recording")
 
 def _row(line: Line) -> Iterable[str]:
     return (
-        line.number or "-",
+        line.entry,
         f"/call/{line.web}" if line.web else "-",
         line.business,
         ", ".join(line.tools) or "-",

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from agent.cli.tables import show_table
 from agent.errors import ConfigurationError
 from agent.log import configure_logging
 from agent.settings import load_settings
@@ -49,7 +50,7 @@ def list_tools() -> None:
             f"{tool.timeout_s:g} s",
         )
     console = Console()
-    console.print(table)
+    show_table(table)
     for failure in registry.failures:
         console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
     for name, reason in away.items():

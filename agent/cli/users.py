@@ -6,10 +6,10 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from agent.cli.supervising import Services, ask
+from agent.cli.tables import show_table
 from agent.errors import InvalidRequestError
 from agent.supervisor.access import ROLES, Role
 from agent.supervisor.accounts import User
@@ -45,7 +45,7 @@ def list_users() -> None:
         last = f"{user.last_sign_in_at:%Y-%m-%d %H:%M}" if user.last_sign_in_at else "never"
         state = "disabled" if user.disabled else "active"
         table.add_row(user.email, user.name, user.role, state, last)
-    Console().print(table)
+    show_table(table)
 
 
 @app.command("disable")

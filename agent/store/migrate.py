@@ -97,7 +97,8 @@ def _connected(url: URL) -> Iterator[Connection]:
             yield connection
     except OperationalError as error:
         raise DatabaseAwayError(
-            f"The database {url.render_as_string()} cannot be reached: {error.orig}."
+            f"The database {url.render_as_string()} cannot be reached ({_first_line(error.orig)}): "
+            "start it, or correct VITA_DATABASE_URL."
         ) from error
     finally:
         engine.dispose()
@@ -121,3 +122,8 @@ def _sentences() -> Iterator[None]:
         yield
     except CommandError as error:
         raise ConfigurationError(f"{error}.") from error
+
+
+def _first_line(error: BaseException | None) -> str:
+    """What a driver says, without its questions on further lines."""
+    return str(error).partition("\n")[0].rstrip(".")

@@ -87,3 +87,20 @@ def test_people_who_must_not_be_called_are_kept_on_a_list():
     assert "was not on the list" in vita("do-not-call", "remove", number)[1]
     code, _, err = vita("do-not-call", "add", "0555123")
     assert (code, "+15550123" in err, err.count("\n")) == (1, True, 1)
+
+
+def test_a_database_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VITA_DATABASE_URL", "postgresql://vita:secret@127.0.0.1:1/calls")
+    code, out, err = vita("calls", "list")
+    assert (code, out, err.count("\n"), "secret" in err) == (2, "", 1, False)
+    assert err.rstrip().endswith("): start it, or correct VITA_DATABASE_URL.")
+
+
+def test_a_table_is_broken_and_never_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "lines.yaml"
+    words = "Copper Kiln Pottery and Painting " * 8
+    file.write_text(f"lines:\n  - {{web: kiln, business: {words}, greeting: Hello.}}\n")
+    code, out, _ = vita("lines", "list", "--file", str(file))
+    assert code == 0
+    assert "web:kiln" in out
+    assert out.count("Painting") == 8
