@@ -95,7 +95,7 @@ export default {
     },
     toggle() {
       const audio = this.$refs.audio;
-      if (audio.paused) this.start();
+      if (audio.paused) this.play();
       else audio.pause();
     },
     skip(seconds) {
@@ -108,9 +108,9 @@ export default {
     },
     playFrom(ms) {
       this.$refs.audio.currentTime = ms / 1000;
-      this.start();
+      this.play();
     },
-    start() {
+    play() {
       // A pause right after is no failure; a file that cannot be played is told by its own event.
       this.$refs.audio.play().catch(() => undefined);
     },
