@@ -89,9 +89,14 @@ async def _serve(
         log.warning("model_not_there", reason=str(error))
         about = {}
     async with serving_agent(settings, account, bound, about=about) as agent:
-        count = len(agent.application.lines)
+        lines = agent.application.lines
         log.info(
-            "agent_answers", url=agent.url, public_url=settings.public_url, lines=count, **about
+            "agent_answers",
+            url=agent.url,
+            public_url=settings.public_url,
+            lines=len(lines),
+            call_pages=[f"{agent.url}/call/{line.web}" for line in lines if line.web],
+            **about,
         )
         await stop.wait()
         log.info("agent_drains", calls=agent.application.desk.slots.in_use, limit_s=drain_s)

@@ -80,6 +80,7 @@ def test_serve_and_twin_take_a_call_and_stop_when_told(
         try:
             while "agent_answers" not in (line := serve.stderr.readline()):
                 assert line, "the agent ended"
+            assert f"{agent}/call/brightside" in line
             taken = vita("serve", *options, env=env)
             called = vita(
                 "call", "--twin", twin, "--wav", QUESTION, "--out", tmp_path / "out.wav", env=env
