@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from agent.cli.agent_server import AgentServer
 from tests.browser.agent import agent, agent_process, model_server
@@ -178,6 +178,23 @@ async def test_a_full_house_and_a_wrong_address_are_told(
         await page.goto(f"{small.url}/call/brightside")
         await page.get_by_role("button", name="Call").click()
         await expect(page.get_by_role("alert")).to_contain_text("All lines are busy")
+        await expect(page.get_by_role("button", name="Call again")).to_be_enabled()
+
+
+async def test_a_call_that_takes_too_long_to_connect_may_be_made_again(tmp_path: Path) -> None:
+    async def dawdle(route: Route) -> None:
+        await asyncio.sleep(2.5)
+        await route.continue_()
+
+    async with (
+        agent(tmp_path, "ws://127.0.0.1:1/v1/realtime", token_ttl_s=1) as strict,
+        chromium(*call_devices()) as browser,
+    ):
+        page = await (await window(browser)).new_page()
+        await page.route("**/offer", dawdle)
+        await page.goto(f"{strict.url}/call/brightside")
+        await page.get_by_role("button", name="Call").click()
+        await expect(page.get_by_role("alert")).to_contain_text("took too long to connect")
         await expect(page.get_by_role("button", name="Call again")).to_be_enabled()
 
 

@@ -21,6 +21,7 @@ export const PROBLEMS = {
   after_hours: ["We are closed right now", "Please call again when we are open."],
   too_many_calls: ["That was one call too many", "Please wait a minute, then call again."],
   line_not_found: ["This call page is closed", "The business no longer answers here."],
+  token_rejected: ["It took too long to connect", "The permission for this call ran out. Please call again."],
   lost: ["The connection was lost", "Check your network, then call again."],
   unreachable: ["No connection", "The call cannot get through from your network. Try another network, or call by phone."],
   failed: ["Sorry, something went wrong", "The call could not go on. Please call again."],
