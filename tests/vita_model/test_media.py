@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import random
 
 import av
 import numpy as np
@@ -140,6 +142,26 @@ def test_sound_that_cannot_be_used_is_refused_with_a_sentence(source, says):
     with pytest.raises(MediaError, match=says) as caught:
         read_audio(source)
     assert str(caught.value).endswith(".")
+
+
+def test_a_file_of_many_channels_or_of_an_unknown_kind_is_refused():
+    many = sound_file(np.zeros((8_000, 12), np.float32), 16_000, format="WAV")
+    with pytest.raises(AudioError, match="more than 8 channels"):
+        read_audio(many)
+    with pytest.raises(VideoError, match="kind is not known"):
+        read_video(film(3, form="matroska").replace(b"V_MPEG4", b"V_ZZZZZ"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_are_read_or_refused_and_nothing_else(seed):
+    source = random.Random(seed)
+    for read_it, whole in ((read_audio, films_sound()), (read_video, film(5))):
+        for _ in range(8):
+            data = bytearray(whole)
+            for _ in range(source.choice([1, 20, 200])):
+                data[source.randrange(len(data))] = source.randrange(256)
+            with contextlib.suppress(MediaError):
+                read_it(bytes(data))
 
 
 def test_a_long_file_is_given_up_while_it_is_being_read(monkeypatch):

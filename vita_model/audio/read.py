@@ -23,6 +23,8 @@ Waveform: TypeAlias = tuple[NDArray[Any], int]
 
 MOST_SECONDS = 200.0
 """The published encoder has 5,000 positions of 40 ms."""
+MOST_CHANNELS = 8
+"""PyAV looks past the end of a frame that has more."""
 LEAST_SECONDS = 0.085
 """Less gives the language model no row at all."""
 _RATES = (1_000, 768_000)
@@ -91,9 +93,10 @@ def _decoded(source: Source) -> tuple[Samples, int]:
             rate = stream.rate or 0
             convert = av.AudioResampler(format="fltp")
             for frame in container.decode(stream):
+                _check_channels(frame)
                 rate = rate or frame.sample_rate
                 for part in convert.resample(frame):
-                    pieces.append(np.array(part.to_ndarray()[0], dtype=np.float32))
+                    pieces.append(_first_channel(part))
                     count += part.samples
                 if rate and count > MOST_SECONDS * rate:
                     raise _too_long()
@@ -108,10 +111,26 @@ def _decoded(source: Source) -> tuple[Samples, int]:
     return (np.concatenate(pieces) if pieces else np.zeros(0, np.float32)), max(rate, 1)
 
 
+def _check_channels(frame: av.AudioFrame) -> None:
+    if frame.layout.nb_channels > MOST_CHANNELS:
+        raise AudioError(f"The recording has more than {MOST_CHANNELS} channels; send one or two.")
+
+
+def _first_channel(frame: av.AudioFrame) -> Samples:
+    """A copy of its samples, without asking the frame for all of its channels."""
+    plane = frame.planes[0]
+    if frame.samples <= 0 or plane.buffer_size < 4 * frame.samples:
+        raise AudioError("The recording is damaged; send a whole sound file, such as WAV or MP3.")
+    return np.frombuffer(bytes(plane)[: 4 * frame.samples], np.float32)
+
+
 def _sound(container: InputContainer) -> AudioStream:
     if not container.streams.audio:
         raise AudioError("There is no sound in the file; send one with sound.")
-    return container.streams.audio[0]
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise AudioError("The recording's kind is not known; send WAV or MP3.")
+    return stream
 
 
 def _too_long() -> AudioError:

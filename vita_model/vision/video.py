@@ -69,6 +69,8 @@ def _measure(data: bytes) -> tuple[int, float]:
         if not container.streams.video:
             raise VideoError("There are no pictures in the file; send a video.")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise VideoError("The video's kind is not known; send MP4 or WebM.")
         if stream.codec_context.width * stream.codec_context.height > MOST_PIXELS:
             raise VideoError("The video's pictures are too large; send it in a lower resolution.")
         rate = float(stream.average_rate or stream.guessed_rate or 25)
