@@ -123,9 +123,9 @@ def size(count: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
 
 
-def caller(number: str) -> str:
-    """Number of the other side; words where it was withheld."""
-    return number or "Number withheld"
+def caller(number: str, line: str) -> str:
+    """Number of the other side; words where it was withheld, or the call came from a page."""
+    return number or ("From the call page" if line.startswith("web:") else "Number withheld")
 
 
 def entry(line: str) -> str:

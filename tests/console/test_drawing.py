@@ -182,7 +182,8 @@ def test_words_of_lengths_and_people():
         "2 min 05 s",
     ]
     assert [initials(name) for name in ("Ana Pereira", "x@y.org", "")] == ["AP", "XY", "?"]
-    assert caller("") == "Number withheld"
+    assert caller("", "+15550100") == "Number withheld"
+    assert caller("", "web:kiln") == "From the call page"
 
 
 @pytest.mark.parametrize(("typed", "ms"), [("", None), ("65", 65_000), (" 1:05 ", 65_000)])

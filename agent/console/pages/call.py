@@ -176,12 +176,14 @@ class CallView:
     def _draw_head(self, details: CallDetails | None) -> None:
         if self._running is not None:
             words, colour = state(self._running.state)
-            number, begun = self._running.caller, self._running.started_at
+            running = self._running
+            who, begun = caller(running.caller, running.line), running.started_at
             age = tag("time", "", data_since=begun.isoformat(), cls="num")
             parts = [badge(words, colour, dot="beat"), age]
         elif details is not None:
             words, colour = outcome(details.summary.outcome)
-            number, begun = details.summary.caller, details.summary.started_at
+            summary = details.summary
+            who, begun = caller(summary.caller, summary.line), summary.started_at
             talked = details.summary.duration_ms
             parts = (
                 [badge(words, colour), tag("span", clock(talked), cls="num")]
@@ -196,7 +198,7 @@ class CallView:
             parts.append(badge("Revealed", "warn"))
         self._head.set_content(
             join(
-                tag("span", caller(number), cls="big num"),
+                tag("span", who, cls="big num"),
                 *parts,
                 tag("span", self._visitor.when(begun), cls="muted"),
                 self._download(details),

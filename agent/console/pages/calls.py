@@ -294,7 +294,7 @@ def _row(call: CallSummary, visitor: Visitor) -> Sequence[Markup]:
     return [
         tag("td", started, cls="nowrap num"),
         tag("td", tag("span", call.business or entry(call.line), cls="strong"), cls="clip"),
-        tag("td", way, caller(call.caller), cls="nowrap num soft"),
+        tag("td", way, caller(call.caller, call.line), cls="nowrap num soft"),
         tag("td", badge(words, colour, dot="beat" if running else "")),
         tag(
             "td", clock(call.duration_ms) if call.duration_ms is not None else "–", cls="right num"

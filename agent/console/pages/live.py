@@ -133,7 +133,7 @@ def _card(call: LiveCall) -> Markup:
         tag(
             "div",
             badge(words, colour, dot="beat"),
-            tag("span", way, caller(call.caller), cls="num"),
+            tag("span", way, caller(call.caller, call.line), cls="num"),
             _light(call.latency_ms),
             cls="foot",
         ),
