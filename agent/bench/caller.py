@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from html import unescape
 from typing import Any
 
 import httpx
@@ -25,11 +26,18 @@ from agent.bench.script import (
     SPEECH_FRAMES,
     voice,
 )
+from agent.errors import VitaError
 from connectors.twilio.twin.account import TwinAccount, new_sid
 from connectors.twilio.twin.signer import signature_headers
 
-OPEN_LIMIT_S = 10.0
+OPEN_LIMIT_S = 30.0
 ANSWER_LIMIT_FRAMES = 500
+
+
+class BenchError(VitaError):
+    """A part of the measurement did not start, or did not do what it should."""
+
+    code = "bench"
 
 
 @dataclass(slots=True)
@@ -186,7 +194,11 @@ async def agents_line(voice_url: str, number: str, caller: Caller) -> AsyncItera
         answer = await client.post(
             voice_url, data=fields, headers=signature_headers(account, voice_url, fields)
         )
-    url, token = re.findall(r'(?:Stream url|value)="([^"]+)"', answer.text)
+    stream = re.search(r'<Stream [^>]*\burl="([^"]+)"', answer.text)
+    token = re.search(r'<Parameter [^>]*\bvalue="([^"]+)"', answer.text)
+    if stream is None or token is None:
+        raise BenchError(f"The agent did not connect the call: {answer.text}")
+    url = unescape(stream[1])
     async with connect(
         url,
         additional_headers=signature_headers(account, url, {}),
@@ -194,7 +206,7 @@ async def agents_line(voice_url: str, number: str, caller: Caller) -> AsyncItera
         proxy=None,
         open_timeout=OPEN_LIMIT_S,
     ) as socket:
-        yield socket, caller.start_message(account, call_sid, token)
+        yield socket, caller.start_message(account, call_sid, unescape(token[1]))
 
 
 @asynccontextmanager

@@ -15,8 +15,7 @@ from typing import Any
 
 import psutil
 
-from agent.bench.caller import Caller, agents_line, echos_line
-from agent.errors import VitaError
+from agent.bench.caller import BenchError, Caller, agents_line, echos_line
 from agent.settings import environment_for
 from connectors.server import listen
 from connectors.twilio.config import VOICE_PATH
@@ -38,12 +37,6 @@ lines:
 """
 
 OpenLine = Callable[[Caller], AbstractAsyncContextManager[Any]]
-
-
-class BenchError(VitaError):
-    """A process of the measurement did not start or did not last."""
-
-    code = "bench"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def test_the_document_names_codes_that_exist():
         for code in re.findall(r"`(\w+)`", row.split("|")[2])
     }
     known = {each.code: each.http_status for each in _subclasses(errors.VitaError)}
-    known |= {"method_not_allowed": 405, "too_large": 413}
+    known |= {"method_not_allowed": 405, "too_large": 413, "no_such_part": 416}
     assert named.items() <= known.items()
 
 
