@@ -16,13 +16,13 @@ from typing import Any
 import psutil
 
 from agent.bench.caller import BenchError, Caller, agents_line, echos_line
+from agent.demo.part import stop_process
 from agent.settings import environment_for
 from connectors.server import listen
 from connectors.twilio.config import VOICE_PATH
 
 NUMBER = "+15550100"
 START_LIMIT_S = 60.0
-STOP_LIMIT_S = 15.0
 WARM_UP_S = 8.0
 STAGGER_S = 0.1
 
@@ -100,7 +100,7 @@ async def child(module: str, *, log: Path) -> AsyncIterator[Child]:
             raise BenchError(f"{module} did not start: see {log}.")
         yield Child(process, address)
     finally:
-        await _stop(process)
+        await stop_process(process)
 
 
 @asynccontextmanager
@@ -132,7 +132,7 @@ async def agent_process(model_url: str, folder: Path) -> AsyncIterator[tuple[int
         await _until_open(port, process, log)
         yield process.pid, f"http://127.0.0.1:{port}{VOICE_PATH}"
     finally:
-        await _stop(process)
+        await stop_process(process)
 
 
 async def measure(
@@ -279,15 +279,3 @@ async def _until_open(port: int, process: asyncio.subprocess.Process, log: Path)
         pass
     said = await asyncio.to_thread(log.read_text)
     raise BenchError(f"The agent did not start: {said.strip()[-500:]}")
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(STOP_LIMIT_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

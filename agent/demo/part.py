@@ -75,12 +75,12 @@ class PartProcess:
             async with asyncio.timeout(START_LIMIT_S):
                 self.url = await self._read_address(process)
         except TimeoutError as error:
-            await self._stop(process)
+            await stop_process(process)
             raise PartNotStartedError(
                 f"The {self._name} did not answer within {START_LIMIT_S:.0f} s: see {self._log}.", 1
             ) from error
         except BaseException:
-            await self._stop(process)
+            await stop_process(process)
             raise
         _ = self._tasks.spawn(self._drain(process), name="output")
         return self
@@ -92,7 +92,7 @@ class PartProcess:
         trace: TracebackType | None,
     ) -> None:
         if self._process is not None:
-            await self._stop(self._process)
+            await stop_process(self._process)
         await self._tasks.close()
 
     async def _read_address(self, process: asyncio.subprocess.Process) -> str:
@@ -112,13 +112,15 @@ class PartProcess:
     async def _line(self, process: asyncio.subprocess.Process) -> str:
         return (await process.stdout.readline()).decode() if process.stdout else ""
 
-    async def _stop(self, process: asyncio.subprocess.Process) -> None:
-        if process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            async with asyncio.timeout(STOP_LIMIT_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
+
+async def stop_process(process: asyncio.subprocess.Process) -> None:
+    """End a process: asked first, and after a while not any more."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_LIMIT_S):
             await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
