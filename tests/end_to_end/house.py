@@ -45,6 +45,18 @@ class House:
                     return record
                 await asyncio.sleep(0.05)
 
+    async def has_said(self, sid: str, text: str) -> None:
+        """Wait until the caller has heard the agent say this."""
+        call_id = call_id_for("twilio", sid)
+        app = self.agent.application
+        async with asyncio.timeout(30):
+            while True:
+                await app.shipper.drain()
+                record = await app.calls.get_call(call_id)
+                if record is not None and text in said(record):
+                    return
+                await asyncio.sleep(0.05)
+
     async def nothing_is_left(self, sid: str) -> None:
         """Wait until the call holds no place, lease or task any more."""
         call_id, desk = call_id_for("twilio", sid), self.agent.application.desk

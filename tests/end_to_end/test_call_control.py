@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
-from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agent.calls.outbound import OutboundRequest
 from agent.log import configure_logging
-from agent.pipeline.limits import CallLimits
 from connectors.twilio.twin import (
     Callee,
     HangUp,
     Pause,
     Press,
     Speak,
+    TwinCall,
     WaitForAgent,
     WaitForEnd,
     WaitForSpeech,
@@ -31,7 +32,14 @@ pytestmark = pytest.mark.end_to_end
 GREETING = WaitForAgent(silence_ms=300, limit_s=15)
 ASK = Speak(tone(300))
 REPLY = 0x30
+NOBODY = "I am sorry, nobody can take your call right now. How else can I help you?"
 PERSON = {"tools": ["transfer_to_human", "end_call"], "transfer_target": HUMAN}
+
+
+def ask(call: TwinCall) -> None:
+    """Let the caller say something, and go on listening."""
+    call.go_silent()
+    call.say(ASK)
 
 
 async def test_the_goodbye_is_heard_before_the_agent_hangs_up(tmp_path: Path) -> None:
@@ -62,10 +70,13 @@ async def test_a_caller_nobody_takes_comes_back_to_an_agent_that_remembers(tmp_p
     )
     async with house(tmp_path, script, disclosure="You talk to a machine.", **PERSON) as at:
         at.twin.set_callee(HUMAN, Callee(policy="busy", ring_s=1.0))
-        call = await at.twin.place_call(
-            to=LINE,
-            script=[GREETING, ASK, GREETING, GREETING, ASK, GREETING, HangUp()],
-        )
+        call = await at.twin.place_call(to=LINE, script=[WaitForEnd()])
+        await at.has_said(call.sid, "Hello there.")
+        ask(call)
+        await at.has_said(call.sid, NOBODY)
+        ask(call)
+        await at.has_said(call.sid, "At nine.")
+        call.hang_up()
         await call.wait_ended(40)
         record = await at.record(call.sid)
         await at.nothing_is_left(call.sid)
@@ -76,7 +87,7 @@ async def test_a_caller_nobody_takes_comes_back_to_an_agent_that_remembers(tmp_p
         "You talk to a machine.",
         "Hello there.",
         "Hold on.",
-        "I am sorry, nobody can take your call right now. How else can I help you?",
+        NOBODY,
     ]
     assert len(script.sessions) == 2
     assert "a person please" in told
@@ -170,26 +181,27 @@ async def test_a_closed_line_says_so_and_opens_no_stream(tmp_path: Path) -> None
 
 
 @pytest.mark.timeout(60)
-async def test_without_a_model_an_apology_then_a_person_then_a_message(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The caller counts what is said: on a slow machine it would be asked for a moment twice.
-    patient = partial(CallLimits, hold_every_s=60)
-    monkeypatch.setattr("agent.pipeline.runner.CallLimits", patient)
+async def test_without_a_model_an_apology_then_a_person_then_a_message(tmp_path: Path) -> None:
     dead = "ws://127.0.0.1:1/v1/realtime"
     line = {"voicemail": True, "transfer_target": HUMAN}
     async with house(tmp_path, Script(), model_url=dead, **line) as at:
         at.twin.set_callee(HUMAN, Callee(policy="no_answer", ring_s=0.2))
-        moments = [GREETING] * 3  # to hold on, the apology, the person who is rung
-        call = await at.twin.place_call(
-            to=LINE, script=[*moments, GREETING, Pause(600), Speak(tone(900)), HangUp()]
-        )
+        call = await at.twin.place_call(to=LINE, script=[WaitForEnd()])
+        async with asyncio.timeout(40):
+            while not any(  # noqa: ASYNC110 - the twin rings no bell
+                verb["name"] == "Record" for verb in call.timeline.of("verb")
+            ):
+                await asyncio.sleep(0.05)
+        after_the_beep = np.concatenate([np.zeros(16_000, np.int16), tone(900)])
+        call.say(Speak(after_the_beep))  # and hangs up
         await call.wait_ended(50)
-        record = await at.record(call.sid)
+        await at.record(call.sid)
         (recording,) = at.twin.recordings.values()
         await at.agent.application.shipper.drain()
         record = await at.record(call.sid)
-    assert said(record) == ["One moment, please.", "I am sorry, there is a technical problem."]
+    words = said(record)
+    assert words[0] == "One moment, please."
+    assert words[-1] == "I am sorry, there is a technical problem."
     assert call.timeline.of("dial")[-1]["status"] == "no-answer"
     (message,) = payloads(record, "voicemail")
     assert message["url"].endswith(recording.sid)
