@@ -199,9 +199,9 @@ async def test_without_a_model_an_apology_then_a_person_then_a_message(tmp_path:
         (recording,) = at.twin.recordings.values()
         await at.agent.application.shipper.drain()
         record = await at.record(call.sid)
-    words = said(record)
-    assert words[0] == "One moment, please."
-    assert words[-1] == "I am sorry, there is a technical problem."
+    # On a slow machine the caller is asked for a moment more than once.
+    words = list(dict.fromkeys(said(record)))
+    assert words == ["One moment, please.", "I am sorry, there is a technical problem."]
     assert call.timeline.of("dial")[-1]["status"] == "no-answer"
     (message,) = payloads(record, "voicemail")
     assert message["url"].endswith(recording.sid)
