@@ -505,8 +505,8 @@ def test_an_utterance_that_cannot_be_heard_fails_its_answer_only() -> None:
     talk = Talk(audio=TRANSCRIBE)
     talk.speech(500)
     talk.silence(700)
+    hearing_id = talk.all(Hear)[0].hearing_id
     talk.clear()
-    hearing_id = next(iter(talk.dialogue._hearings._committed))
     talk._take(talk.dialogue.hearing_failed(hearing_id, "no ears"))
     assert talk.kinds == [
         "conversation.item.input_audio_transcription.failed",

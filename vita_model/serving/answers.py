@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from vita_model.engine.voice import Done, ReplyEvent, Request
 from vita_model.serving.conversation import Conversation
-from vita_model.serving.effects import CancelReply, Effect, Send, StartReply, StartSaying
+from vita_model.serving.effects import CancelReply, Effect, StartReply, StartSaying, sends
 from vita_model.serving.events import Json, ProtocolError
 from vita_model.serving.reply import Reply
 from vita_model.serving.session import ReplyOptions
@@ -196,11 +196,6 @@ class Answers:
             reply.note("vita_first_audio_ms", f"{(now - self._began) * 1000:.0f}")
         self.has_spoken = True
         self._speaks_until = max(now, self._speaks_until) + added_ms / 1000
-
-
-def sends(events: Sequence[Json]) -> list[Effect]:
-    """One effect for each event."""
-    return [Send(event) for event in events]
 
 
 def _cancelled(reason: str) -> Json:

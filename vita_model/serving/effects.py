@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vita_model.audio.telephone import WireFormat
 from vita_model.engine.voice import Request, Samples, ToolSpec
-from vita_model.serving.events import Json
+from vita_model.serving.events import Json, server_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +92,19 @@ Effect = (
     | CancelReply
     | Prepare
 )
+
+
+def send(kind: str, **fields: object) -> Effect:
+    """Send one server event."""
+    return Send(server_event(kind, **fields))
+
+
+def sends(events: Sequence[Json]) -> list[Effect]:
+    """One effect for each event."""
+    return [Send(event) for event in events]
+
+
+def item_added(item: Json, previous: str | None) -> list[Effect]:
+    """Tell of an item that is complete when it is added."""
+    kinds = ("conversation.item.added", "conversation.item.done")
+    return [send(kind, previous_item_id=previous, item=item) for kind in kinds]
