@@ -45,7 +45,8 @@ def serve(
     ] = 30.0,
 ) -> None:
     """Serve a model over the OpenAI Realtime protocol."""
-    from vita_model.serving.server import ListenError, ServerConfig, open_listener
+    from vita_model.serving.door import ListenError, open_listener
+    from vita_model.serving.server import ServerConfig
 
     config = ServerConfig(max_sessions=max_sessions, api_key=_read_key(api_key_file))
     try:

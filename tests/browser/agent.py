@@ -17,7 +17,8 @@ from agent.settings import load_settings
 from connectors.server import listen
 from tests.end_to_end.running import ROOT, command
 from tests.serving.scripted_model import ScriptedModel
-from vita_model.serving.server import ServerConfig, open_listener, serving
+from vita_model.serving.door import open_listener
+from vita_model.serving.server import ServerConfig, serving
 
 LINE: dict[str, Any] = {
     "web": "brightside",

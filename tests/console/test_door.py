@@ -21,7 +21,8 @@ from agent.supervisor.rate_limit import RateLimit
 from agent.supervisor.sign_in import FAILURES, SignIns
 from tests.console.conftest import COMMAND, PASSWORD, Console
 from tests.serving.scripted_model import ScriptedModel
-from vita_model.serving.server import ServerConfig, open_listener, serving
+from vita_model.serving.door import open_listener
+from vita_model.serving.server import ServerConfig, serving
 
 pytestmark = pytest.mark.integration
 

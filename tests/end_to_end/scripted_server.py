@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 
 from tests.serving.scripted_model import DONE, QUERY, ScriptedModel, spoken
 from vita_model.engine.voice import ReplyEvent, Request
-from vita_model.serving.server import ServerConfig, open_listener, serving
+from vita_model.serving.door import open_listener
+from vita_model.serving.server import ServerConfig, serving
 
 
 class Parrot(ScriptedModel):

@@ -16,7 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.serving.scripted_model import ScriptedModel
 from vita_model.audio.telephone import Resampler, encode
-from vita_model.serving.server import ModelServer, ServerConfig, open_listener, serving
+from vita_model.serving.door import open_listener
+from vita_model.serving.server import ModelServer, ServerConfig, serving
 
 
 @dataclass(frozen=True)

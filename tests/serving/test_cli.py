@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from tests.serving.conftest import until
 from tests.serving.scripted_model import ScriptedModel
 from vita_model.cli import _serve, app
-from vita_model.serving.server import ServerConfig, open_listener
+from vita_model.serving.door import open_listener
+from vita_model.serving.server import ServerConfig
 
 pytestmark = pytest.mark.integration
 

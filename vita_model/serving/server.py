@@ -1,42 +1,34 @@
-"""The model server's door: WebSocket sessions, keys, slots, and what a balancer asks."""
+"""The model server: WebSocket sessions, keys, slots, and what a balancer asks."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import hmac
-import json
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from typing_extensions import override
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
 from vita_model.engine.voice import VoiceModel
-from vita_model.serving.connection import ClientGoneError, Connection, Limits
+from vita_model.serving.connection import Connection, Limits
 from vita_model.serving.dialogue import Dialogue
+from vita_model.serving.door import ListenError, SocketPeer, Visitor, choose_subprotocol
 from vita_model.serving.events import Json
+from vita_model.serving.http import json_answer, refuse
 from vita_model.serving.slots import Slots
 from vita_model.serving.vad import SileroDetector
 
 log = logging.getLogger(__name__)
 
 REALTIME_PATH = "/v1/realtime"
-_KEY_PREFIX = "openai-insecure-api-key."
-
-
-class ListenError(Exception):
-    """The address cannot be listened on. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,63 +42,6 @@ class ServerConfig:
     close_timeout: float = 5.0
     max_message_bytes: int = 16 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)
-
-
-def open_listener(host: str, port: int) -> socket.socket:
-    """Reserve an address, without accepting connections yet.
-
-    Raises:
-        ListenError: it is in use, or not ours to use.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise ListenError(f"Cannot listen on {host}: {error.strerror}.") from None
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ListenError(
-            f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --port."
-        ) from None
-    return listener
-
-
-class _Socket(ServerConnection):
-    """Gives its slot back when it is gone, however it went."""
-
-    slots: Slots | None = None
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self.slots is not None:
-            self.slots.give_back()
-            self.slots = None
-
-
-class _Peer:
-    """The socket as a session sees it."""
-
-    def __init__(self, connection: ServerConnection) -> None:
-        self._connection = connection
-
-    async def receive(self) -> str | bytes:
-        try:
-            return await self._connection.recv()
-        except ConnectionClosed:
-            raise ClientGoneError("the client has gone") from None
-
-    async def send(self, text: str) -> None:
-        try:
-            await self._connection.send(text)
-        except ConnectionClosed:
-            raise ClientGoneError("the client has gone") from None
-
-    def drop(self) -> None:
-        self._connection.transport.abort()
 
 
 class ModelServer:
@@ -126,21 +61,36 @@ class ModelServer:
             async with asyncio.timeout(deadline_s):
                 await self.slots.empty.wait()
 
-    def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+    def admit(self, visitor: ServerConnection, request: Request) -> Response | None:
         """Answer plain HTTP requests, and let a session in or turn it away."""
-        url = urlsplit(request.path)
+        assert isinstance(visitor, Visitor)  # noqa: S101 - the door makes no others
+        asked = visitor.asked
+        if asked.refusal is not None:
+            return refuse(asked.refusal, "The request cannot be read.")
+        if asked.method not in ("GET", "HEAD"):
+            return refuse(HTTPStatus.METHOD_NOT_ALLOWED, "This address is only read.")
+        response = self._answer(visitor, urlsplit(request.path))
+        if response is not None and asked.method == "HEAD":
+            response.body = b""
+        return response
+
+    def _answer(self, visitor: Visitor, url: SplitResult) -> Response | None:
         match url.path:
             case "/healthz":
-                return _json(HTTPStatus.OK, {"status": "ok", "model": asdict(self._model.card)})
+                card = asdict(self._model.card)
+                return json_answer(HTTPStatus.OK, {"status": "ok", "model": card})
             case "/readyz":
                 return self._readiness()
-            case "/v1/models" | "/v1/realtime" if not self._may_enter(request.headers):
-                return _refuse(HTTPStatus.UNAUTHORIZED, "The API key is missing or wrong.")
+            case "/v1/models" | "/v1/realtime" if not self._may_enter(visitor):
+                return refuse(
+                    HTTPStatus.UNAUTHORIZED, "The API key is missing or wrong.", "invalid_api_key"
+                )
             case "/v1/models":
-                return _json(HTTPStatus.OK, {"object": "list", "data": [self._model_entry()]})
+                entry = self._model_entry()
+                return json_answer(HTTPStatus.OK, {"object": "list", "data": [entry]})
             case "/v1/realtime" if "call_id" not in parse_qs(url.query):
-                return self._take_slot(connection, request)
-        return _refuse(HTTPStatus.NOT_FOUND, f"Sessions are at {REALTIME_PATH}?model=NAME.")
+                return self._take_slot(visitor)
+        return refuse(HTTPStatus.NOT_FOUND, f"Sessions are at {REALTIME_PATH}?model=NAME.")
 
     async def serve_client(self, connection: ServerConnection) -> None:
         """Run one session."""
@@ -153,7 +103,7 @@ class ModelServer:
         )
         log.info("session opened", extra={"session_id": dialogue.session_id})
         session = Connection(
-            peer=_Peer(connection),
+            peer=SocketPeer(connection),
             model=self._model,
             dialogue=dialogue,
             limits=self._config.limits,
@@ -170,35 +120,31 @@ class ModelServer:
             return self._spare_detectors.pop()
         return await asyncio.to_thread(SileroDetector)
 
-    def _take_slot(self, connection: ServerConnection, request: Request) -> Response | None:
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            return _refuse(HTTPStatus.UPGRADE_REQUIRED, "Sessions are opened as a WebSocket.")
+    def _take_slot(self, visitor: Visitor) -> Response | None:
+        request = visitor.request
+        upgrade = request.headers.get_all("Upgrade") if request is not None else []
+        if [value.lower() for value in upgrade] != ["websocket"]:
+            return refuse(HTTPStatus.UPGRADE_REQUIRED, "Sessions are opened as a WebSocket.")
         if not self.slots.take():
-            refusal = _refuse(
+            return refuse(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"All {self.slots.limit} sessions are in use; try again or use another server.",
+                retry_after_s=1,
             )
-            refusal.headers["Retry-After"] = "1"
-            return refusal
-        if isinstance(connection, _Socket):
-            connection.slots = self.slots
+        visitor.leave = self.slots.give_back
         return None
 
-    def _may_enter(self, headers: Headers) -> bool:
-        if self._key_hash is None:
+    def _may_enter(self, visitor: Visitor) -> bool:
+        wanted = self._key_hash
+        if wanted is None:
             return True
-        scheme, _, key = headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return hmac.compare_digest(_hash(key.strip()), self._key_hash)
-        offered = (part.strip() for part in headers.get("Sec-WebSocket-Protocol", "").split(","))
-        keys = [part.removeprefix(_KEY_PREFIX) for part in offered if part.startswith(_KEY_PREFIX)]
-        return any(hmac.compare_digest(_hash(key), self._key_hash) for key in keys)
+        return any(hmac.compare_digest(_hash(key), wanted) for key in visitor.bearer)
 
     def _readiness(self) -> Response:
         slots = self.slots
         body = {"ready": not slots.draining, "active": slots.active, "max": slots.limit}
         status = HTTPStatus.SERVICE_UNAVAILABLE if slots.draining else HTTPStatus.OK
-        return _json(status, body)
+        return json_answer(status, body)
 
     def _model_entry(self) -> Json:
         card = self._model.card
@@ -226,8 +172,8 @@ async def serving(
             server.serve_client,
             sock=listener,
             process_request=server.admit,
-            select_subprotocol=_subprotocol,
-            create_connection=_Socket,
+            select_subprotocol=choose_subprotocol,
+            create_connection=Visitor,
             compression=None,
             max_size=config.max_message_bytes,
             ping_interval=config.ping_interval,
@@ -244,26 +190,5 @@ async def serving(
         await door.wait_closed()
 
 
-def _subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Browsers offer "realtime" beside their key, and end a session that does not take it up."""
-    return Subprotocol("realtime") if "realtime" in offered else None
-
-
 def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
-
-
-def _refuse(status: HTTPStatus, sentence: str) -> Response:
-    return _json(status, {"error": {"type": "invalid_request_error", "message": sentence}})
-
-
-def _json(status: HTTPStatus, content: Json) -> Response:
-    body = json.dumps(content).encode()
-    headers = Headers(
-        [
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(body))),
-            ("Connection", "close"),
-        ]
-    )
-    return Response(status.value, status.phrase, headers, body)
