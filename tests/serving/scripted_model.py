@@ -12,6 +12,7 @@ import numpy as np
 from vita_model.engine.voice import (
     Audio,
     Done,
+    EngineStats,
     Heard,
     ModelCard,
     PictureError,
@@ -56,6 +57,7 @@ class ScriptedModel:
     replies: deque[list[ReplyEvent]] = field(default_factory=deque)
     requests: list[Request] = field(default_factory=list)
     heard: list[Samples] = field(default_factory=list)
+    partly: list[Request] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     prepared: list[str] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,6 +76,13 @@ class ScriptedModel:
         self.heard.append(samples)
         seconds = len(samples) / self.input_rate
         return Heard(f"{seconds:.1f} seconds", None, seconds)
+
+    async def hear_partly(self, request: Request, samples: Samples) -> str:
+        self.partly.append(request)
+        return f"{len(samples) / self.input_rate:.1f}"
+
+    def stats(self) -> EngineStats:
+        return EngineStats(sessions=len(self.requests))
 
     async def see(self, data: bytes) -> Seen:
         if self.broken:

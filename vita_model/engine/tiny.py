@@ -20,6 +20,7 @@ from vita_model.engine.torch_engine import Cancelled, TorchEngine, Usage
 from vita_model.engine.voice import (
     Audio,
     Done,
+    EngineStats,
     Heard,
     ModelCard,
     ReplyEvent,
@@ -97,6 +98,11 @@ class TinyVoice:
         """Encode one utterance; beyond 28 s only the last part is heard."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._think, self._hear, samples)
+
+    async def hear_partly(self, request: Request, samples: Samples) -> str:
+        """Encode the beginning of an utterance."""
+        del request
+        return (await self.hear(samples)).transcript
 
     def listen(self, samples: Samples) -> list[int]:
         """Tokens of one utterance, in the calling thread."""
@@ -188,6 +194,7 @@ class TinyVoice:
                 limit=request.max_tokens,
                 cancelled=stream.stopped,
                 usage=usage,
+                tool_choice=request.tool_choice,
             ):
                 stream.put(event)
                 if mouth and isinstance(event, Text):
@@ -208,6 +215,10 @@ class TinyVoice:
                 laid.image_rows,
             )
         )
+
+    def stats(self) -> EngineStats:
+        """What is held and done at the moment."""
+        return self._engine.stats()
 
     async def forget(self, session_id: str) -> None:
         """Drop the session's cache."""

@@ -13,10 +13,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from vita_model.engine.answer import AnswerReader
 from vita_model.engine.calls import write_call
 from vita_model.engine.chat import Chat
+from vita_model.engine.constraint import Constraint, ConstraintMaker
 from vita_model.engine.language import Cache, LanguageModel
-from vita_model.engine.voice import Call, Marker, State, Text, ToolSpec
+from vita_model.engine.voice import Call, EngineStats, Marker, State, Text, ToolSpec
 
 PREFILL_STEP = 160
 """Rows per pass of a long prompt, so that a cancelled one stops soon."""
@@ -64,8 +66,16 @@ class Usage:
 class TorchEngine:
     """Answers prompts with a `LanguageModel`; thread-safe, one reply at a time per session."""
 
-    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, *, sessions: int = 32) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        *,
+        sessions: int = 32,
+        constraints: ConstraintMaker | None = None,
+    ) -> None:
         self.model = model
+        self._constraints = constraints
         self.tokenizer = tokenizer
         self.chat = Chat(tokenizer)
         self._limit = sessions
@@ -93,11 +103,16 @@ class TorchEngine:
         with self._guard:
             self._sessions.pop(session_id, None)
 
-    def stats(self) -> dict[str, int]:
-        """Sessions held and rows cached."""
+    def stats(self) -> EngineStats:
+        """What is held at the moment."""
         with self._guard:
-            rows = sum(len(s.cache.rows) for s in self._sessions.values())
-            return {"sessions": len(self._sessions), "rows": rows}
+            caches = [session.cache for session in self._sessions.values()]
+        return EngineStats(
+            sessions=len(caches),
+            session_limit=self._limit,
+            cache_rows=sum(len(cache.rows) for cache in caches),
+            cache_bytes=sum(cache.keys.nbytes + cache.values.nbytes for cache in caches),
+        )
 
     def prefill(self, session_id: str, names: list[Hashable]) -> None:
         """Compute the beginning of a conversation ahead of time."""
@@ -133,6 +148,7 @@ class TorchEngine:
         limit: int,
         cancelled: Callable[[], bool],
         usage: Usage,
+        tool_choice: str = "auto",
     ) -> Iterator[State | Text | Call]:
         """Answer a prompt: the state first, then text or calls. Fills `usage` on the way.
 
@@ -150,7 +166,11 @@ class TorchEngine:
             usage.first_token_s = time.perf_counter() - begin
             if session.cache.rows[-1] == self.chat.noise:
                 return
-            yield from self._answer(pen, tools, limit)
+            constraint = self._constraints(tools, tool_choice) if self._constraints else None
+            if constraint is None:
+                yield from self._answer(pen, tools, limit)
+            else:
+                yield from self._constrained(pen, constraint, limit)
 
     def _state(self, pen: _Pen, expects: tuple[Marker, ...]) -> State:
         ids = [self._markers[marker] for marker in expects]
@@ -159,6 +179,25 @@ class TorchEngine:
         marker = max(expects, key=lambda m: probabilities[m])
         pen.write([self._markers[marker]])
         return State(marker, probabilities)
+
+    def _constrained(self, pen: _Pen, constraint: Constraint, limit: int) -> Iterator[Text | Call]:
+        """Answer within a grammar, which decides where calls may stand."""
+        reader = AnswerReader(self.tokenizer, self.chat.call, self.chat.call_end)
+        while pen.usage.output_tokens < limit:
+            tokens = list(constraint.forced())
+            if not tokens:
+                scores = pen.scores()
+                constraint.mask(scores)
+                tokens = [int(scores.argmax())]
+            if tokens[-1] == self.chat.end:
+                break
+            pen.write(tokens)
+            for token in tokens:
+                constraint.accept(token)
+            yield from reader.feed(tokens)
+        else:
+            pen.usage.reason = "length"
+        pen.write([self.chat.end])
 
     def _answer(self, pen: _Pen, tools: Sequence[ToolSpec], limit: int) -> Iterator[Text | Call]:
         written: list[int] = []

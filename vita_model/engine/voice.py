@@ -194,6 +194,34 @@ class ModelCard:
     parameters: int
 
 
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """How much a model has to do and to hold. Memory is in bytes.
+
+    Attributes:
+        sessions: Conversations with something kept for them.
+        session_limit: Conversations kept at most; beyond it the one unused longest is dropped.
+        replies: Replies being computed.
+        waiting: Replies that wait for their first step.
+        cache_rows: Prompt rows kept over all sessions.
+        cache_bytes: Memory those take, growth reserved by them included.
+        session_bytes: The most one session can take.
+        weight_bytes: Memory of the weights.
+        step_s: Seconds the step that runs now has been running, 0 between steps. One that does
+            not end means that the engine is stuck.
+    """
+
+    sessions: int = 0
+    session_limit: int = 0
+    replies: int = 0
+    waiting: int = 0
+    cache_rows: int = 0
+    cache_bytes: int = 0
+    session_bytes: int = 0
+    weight_bytes: int = 0
+    step_s: float = 0.0
+
+
 class VoiceModel(Protocol):
     """A model that hears and speaks. One instance serves all sessions of a process.
 
@@ -212,6 +240,21 @@ class VoiceModel(Protocol):
 
     async def hear(self, samples: Samples) -> Heard:
         """Encode one utterance (0.1 s to 60 s at `input_rate`)."""
+        ...
+
+    async def hear_partly(self, request: Request, samples: Samples) -> str:
+        """Listen to an utterance that still goes on, to have less to do at its end.
+
+        What two passes agree on may be computed ahead of the reply. Only saves time; cancelled
+        like `reply`.
+
+        Args:
+            request: What the reply will depend on, without this utterance.
+            samples: The utterance so far, from its beginning.
+
+        Returns:
+            The words that are certain so far; every further call gives these and perhaps more.
+        """
         ...
 
     async def see(self, data: bytes) -> Seen:
@@ -236,6 +279,10 @@ class VoiceModel(Protocol):
 
     def say(self, text: str, voice: str = "default") -> AsyncIterator[ReplyEvent]:
         """Speak a given text: `Text` and `Audio` pieces, then `Done`. Cancelled like `reply`."""
+        ...
+
+    def stats(self) -> EngineStats:
+        """What is held and done at the moment. Quick, from any thread."""
         ...
 
     async def forget(self, session_id: str) -> None:
