@@ -85,7 +85,8 @@ def test_a_spoken_turn_has_the_documented_order() -> None:
     talk = Talk(audio=TRANSCRIBE)
     talk.turn(transcript="when do you open")
     talk.reply()
-    transcribed = ["conversation.item.input_audio_transcription.completed"]
+    words = "conversation.item.input_audio_transcription"
+    transcribed = [f"{words}.delta", f"{words}.completed"]
     assert talk.outline == [
         *CALLER_TURN,
         "response.created",
@@ -96,7 +97,7 @@ def test_a_spoken_turn_has_the_documented_order() -> None:
     ]
     user_item = talk.last("input_audio_buffer.committed")["item_id"]
     assert talk.events[0]["item_id"] == user_item
-    assert talk.last(transcribed[0])["transcript"] == "when do you open"
+    assert talk.last(transcribed[1])["transcript"] == "when do you open"
     done = talk.last("response.done")["response"]
     assert done["status"] == "completed"
     assert done["output"][0]["content"] == [{"type": "output_audio", "transcript": "It is nine."}]
@@ -327,8 +328,9 @@ def test_noise_is_not_answered_and_not_told_to_the_model_again() -> None:
     talk.turn(transcript="tv in the background")
     item_id = talk.last("input_audio_buffer.committed")["item_id"]
     talk.reply([NOISE, DONE])
-    assert talk.kinds[-3:] == [
+    assert talk.kinds[-4:] == [
         "response.created",
+        "conversation.item.input_audio_transcription.delta",
         "conversation.item.input_audio_transcription.completed",
         "response.done",
     ]

@@ -273,6 +273,18 @@ async def test_draining_waits_for_sessions_and_takes_no_new_ones(start: Start) -
         assert drained.done()
 
 
+async def test_a_session_ends_when_it_expires(start: Start) -> None:
+    async with start(limits=Limits(session=1.0)) as running, running.connect() as socket:
+        (created,) = await until(socket, "session.created")
+        assert created["session"]["expires_at"] > 1_700_000_000
+        events = await until(socket, "error")
+        check_event(events[-1])
+        assert events[-1]["error"]["code"] == "session_expired"
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        await asyncio.wait_for(running.server.slots.empty.wait(), 10)
+
+
 async def test_a_closing_server_says_so(start: Start) -> None:
     async with start() as running:
         socket = await running.connect()

@@ -8,6 +8,7 @@ from vita_model.engine.voice import Done, ReplyEvent, Request
 from vita_model.serving.conversation import Conversation
 from vita_model.serving.effects import CancelReply, Effect, StartReply, StartSaying, sends
 from vita_model.serving.events import Json, ProtocolError
+from vita_model.serving.recordings import Recordings
 from vita_model.serving.reply import Reply
 from vita_model.serving.session import ReplyOptions
 
@@ -20,6 +21,7 @@ class Answers:
         *,
         session_id: str,
         conversation: Conversation,
+        recordings: Recordings,
         output_rate: int,
         caller_speaks: Callable[[], bool],
         clock: Callable[[], float],
@@ -27,6 +29,7 @@ class Answers:
     ) -> None:
         self._session_id = session_id
         self._conversation = conversation
+        self._recordings = recordings
         self._conversation_id = new_id("conv")
         self._rate = output_rate
         self._caller_speaks = caller_speaks
@@ -173,6 +176,7 @@ class Answers:
         return Reply(
             options=options,
             conversation=self._conversation,
+            recordings=self._recordings,
             conversation_id=self._conversation_id,
             output_rate=self._rate,
             new_id=self._new_id,

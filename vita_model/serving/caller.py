@@ -8,11 +8,12 @@ from vita_model.audio.telephone import WireFormat
 from vita_model.engine.voice import Heard, Samples
 from vita_model.serving.answers import Answers
 from vita_model.serving.conversation import Conversation
-from vita_model.serving.effects import Effect, Send, item_added, send
-from vita_model.serving.events import ProtocolError
+from vita_model.serving.effects import Effect, item_added, send, sends
+from vita_model.serving.events import Json, ProtocolError
 from vita_model.serving.hearing import Hearing, Hearings, Utterance
 from vita_model.serving.items import Message, SpeechPart
 from vita_model.serving.listener import Listener, Turn
+from vita_model.serving.recordings import Recordings
 from vita_model.serving.session import SemanticVad, Session
 from vita_model.serving.turns import Signal
 from vita_model.serving.vad import VAD_RATE, SpeechDetector
@@ -30,11 +31,13 @@ class Caller:
         detector: SpeechDetector,
         answers: Answers,
         conversation: Conversation,
+        recordings: Recordings,
         new_id: Callable[[str], str],
     ) -> None:
         self._session = session
         self._answers = answers
         self._conversation = conversation
+        self._recordings = recordings
         self._new_id = new_id
         self._listener = Listener(detector, self.wire, session.rules)
         self._hearings = Hearings(new_id)
@@ -87,6 +90,7 @@ class Caller:
 
     def upload(self, item: Message, audio: bytes, seconds: float) -> list[Effect]:
         """Listen to the audio of an item that the client made."""
+        self._recordings.add(item.id, audio, self.wire)
         return self._hearings.upload(item, audio, self.wire, seconds)
 
     def heard(self, hearing_id: str, result: Heard | str) -> list[Effect]:
@@ -94,10 +98,15 @@ class Caller:
         hearing = self._hearings.take(hearing_id, result)
         return [] if hearing is None else self._listened(hearing, result)
 
+    def heard_partly(self, hearing_id: str, text: str) -> list[Effect]:
+        """The model has understood some words of what it listens to: all of them so far."""
+        return self._told(self._hearings.take_words(hearing_id, text))
+
+    def _told(self, events: list[Json]) -> list[Effect]:
+        return sends(events) if self._session.audio.input.transcription is not None else []
+
     def _listened(self, hearing: Hearing, result: Heard | str) -> list[Effect]:
-        effects: list[Effect] = []
-        if self._session.audio.input.transcription is not None:
-            effects.append(Send(hearing.transcription(result)))
+        effects = self._told(hearing.transcription(result))
         if isinstance(result, str) and hearing.item.in_model:
             effects += self._answers.fail_waiting(result)
         return effects + self._answers.resume()
@@ -154,6 +163,7 @@ class Caller:
     ) -> list[Effect]:
         item = Message(utterance.item_id, "user", [SpeechPart()], in_model=in_model)
         previous = self._conversation.append(item)
+        self._recordings.add_samples(item.id, samples, VAD_RATE)
         # A client that asks for answers itself must not ask for one to a sound in passing.
         passing = {} if in_model else {"vita_backchannel": True}
         effects: list[Effect] = [
@@ -166,7 +176,10 @@ class Caller:
             *item_added(item.public(), previous),
             *self._hearings.commit(utterance, item, samples),
         ]
-        if utterance.hearing_id is None or utterance.result is None:
+        if utterance.hearing_id is None:
+            return effects
+        effects += self.heard_partly(utterance.hearing_id, utterance.words)
+        if utterance.result is None:
             return effects
         return effects + self.heard(utterance.hearing_id, utterance.result)
 

@@ -44,6 +44,10 @@ class ClientGoneError(Exception):
     """The client cannot be reached any more."""
 
 
+class SessionExpiredError(Exception):
+    """The session has lived as long as it may."""
+
+
 class Peer(Protocol):
     """The socket, as far as a session needs it. Waiting ends in `ClientGoneError`."""
 
@@ -62,8 +66,9 @@ class Peer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Time limits of one session, in seconds."""
+    """Time limits of one session, in seconds. `session` is its longest life."""
 
+    session: float = 7_200.0
     send: float = 20.0
     hear: float = 30.0
     see: float = 10.0
@@ -91,14 +96,28 @@ class Connection:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 group.create_task(self._send_all(), name="sender")
+                group.create_task(self._expire(), name="expiry")
                 self._carry_out(self._dialogue.greet())
                 await self._receive_all()
         except* ClientGoneError:
             pass
+        except* SessionExpiredError:
+            await self._say_expired()
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.forget):
                     await self._model.forget(self._dialogue.session_id)
+
+    async def _expire(self) -> None:
+        await asyncio.sleep(self._limits.session)
+        raise SessionExpiredError
+
+    async def _say_expired(self) -> None:
+        sentence = "The session has reached its longest duration; open another."
+        event = error_event(ProtocolError(sentence, "session_expired"), None)
+        with suppress(TimeoutError, ClientGoneError):
+            async with asyncio.timeout(self._limits.send):
+                await self._peer.send(json.dumps(event))
 
     async def _receive_all(self) -> None:
         while True:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vita_model.engine.voice import Entry
-from vita_model.serving.events import Json, ProtocolError, explain
+from vita_model.serving.events import MOST_PARTS, Id, Json, ProtocolError, explain
 from vita_model.serving.items import (
     FunctionCall,
     FunctionOutput,
@@ -27,6 +27,8 @@ from vita_model.serving.items import (
 )
 
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
+MAX_ITEM_CHARACTERS = 256_000
+MAX_ITEMS = 4_000
 
 
 class Conversation:
@@ -34,23 +36,31 @@ class Conversation:
 
     def __init__(self) -> None:
         self._items: list[Item] = []
+        self._by_id: dict[str, Item] = {}
 
     def find(self, item_id: str) -> Item | None:
         """The item of that id."""
-        return next((item for item in self._items if item.id == item_id), None)
+        return self._by_id.get(item_id)
 
     def append(self, item: Item) -> str | None:
         """Add at the end; gives the id of the item before it."""
         previous = self._items[-1].id if self._items else None
         self._items.append(item)
+        self._by_id[item.id] = item
         return previous
 
     def insert(self, item: Item, previous_item_id: str | None) -> str | None:
         """Add after an item, at the front ("root") or at the end (None).
 
         Raises:
-            ProtocolError: the id is taken, or there is no such previous item.
+            ProtocolError: the id is taken, there is no such previous item, or no room.
         """
+        if len(self._items) >= MAX_ITEMS:
+            raise ProtocolError(
+                f"A conversation holds at most {MAX_ITEMS} items; delete old ones.",
+                "rate_limit_exceeded",
+                "item",
+            )
         if self.find(item.id) is not None:
             raise ProtocolError(
                 f"There is an item {item.id!r} already.", "item_create_duplicate_id", "item.id"
@@ -59,6 +69,7 @@ class Conversation:
             return self.append(item)
         if previous_item_id == "root":
             self._items.insert(0, item)
+            self._by_id[item.id] = item
             return None
         previous = self.find(previous_item_id)
         if previous is None:
@@ -68,17 +79,22 @@ class Conversation:
                 "previous_item_id",
             )
         self._items.insert(self._items.index(previous) + 1, item)
+        self._by_id[item.id] = item
         return previous_item_id
 
     def remove(self, item_id: str) -> None:
         """Delete an item; one that is gone already is no fault."""
-        self._items = [item for item in self._items if item.id != item_id]
+        if self._by_id.pop(item_id, None) is not None:
+            self._items = [item for item in self._items if item.id != item_id]
 
     def before(self, item_id: str) -> str | None:
         """Id of the item in front of another."""
-        ids = [item.id for item in self._items]
-        at = ids.index(item_id) if item_id in ids else 0
-        return ids[at - 1] if at else None
+        before = None
+        for item in self._items if item_id in self._by_id else ():
+            if item.id == item_id:
+                return before
+            before = item.id
+        return None
 
     @property
     def pending(self) -> bool:
@@ -129,14 +145,22 @@ class _Content(BaseModel):
 
 class _Item(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    id: str | None = None
+    id: Id | None = None
     type: Literal["message", "function_call", "function_call_output"]
     role: Role | None = None
-    content: list[_Content] | None = None
-    name: str | None = None
-    call_id: str | None = None
+    content: list[_Content] | None = Field(default=None, max_length=MOST_PARTS)
+    name: Id | None = None
+    call_id: Id | None = None
     arguments: str | None = None
     output: str | None = None
+
+    @property
+    def characters(self) -> int:
+        """Length of all its words."""
+        texts = [self.arguments, self.output]
+        for content in self.content or []:
+            texts += [content.text, content.transcript, content.detail]
+        return sum(len(text or "") for text in texts)
 
 
 def parse_item(raw: Json, new_id: Callable[[str], str]) -> ParsedItem:
@@ -149,6 +173,12 @@ def parse_item(raw: Json, new_id: Callable[[str], str]) -> ParsedItem:
         read = _Item.model_validate(raw)
     except ValidationError as error:
         raise explain(error, "item") from None
+    if read.characters > MAX_ITEM_CHARACTERS:
+        raise ProtocolError(
+            f"An item holds at most {MAX_ITEM_CHARACTERS} characters; shorten it.",
+            "invalid_value",
+            "item",
+        )
     item_id = read.id or new_id("item")
     match read.type:
         case "function_call":

@@ -1,8 +1,8 @@
 """The Realtime conversation as a state machine: events in, effects out, no I/O.
 
 What the client sends goes to `handle` (audio to `append`), what the model gives to `heard`,
-`hearing_failed`, `seen`, `seeing_failed`, `replied` and `reply_failed`. Every method returns effects
-in the order they are to be carried out. Its parts: `Caller` follows the turns, `Editor` the items,
+`heard_partly`, `hearing_failed`, `seen`, `seeing_failed`, `replied` and `reply_failed`. Every method
+returns effects in the order they are to be carried out. Its parts: `Caller` follows the turns, `Editor` the items,
 `Answers` who answers when.
 """
 
@@ -35,12 +35,23 @@ from vita_model.serving.events import (
     error_event,
     new_id,
 )
+from vita_model.serving.recordings import Recordings
 from vita_model.serving.session import Session
 from vita_model.serving.vad import SpeechDetector
 
 
 class Dialogue:
-    """One session."""
+    """One session.
+
+    Args:
+        model_name: What the weights are called.
+        output_rate: Samples per second of the model's speech.
+        detector: Tells speech from silence, for this session alone.
+        clock: Seconds that only ever grow.
+        session: Settings to begin with; None for the defaults.
+        expires_at: When the server ends the session, in seconds since 1970.
+        ids: Makes a new unique id with a prefix.
+    """
 
     def __init__(
         self,
@@ -49,14 +60,18 @@ class Dialogue:
         output_rate: int,
         detector: SpeechDetector,
         clock: Callable[[], float],
+        session: Session | None = None,
+        expires_at: int | None = None,
         ids: Callable[[str], str] = new_id,
     ) -> None:
         self.session_id = ids("sess")
-        self._session = Session(model=model_name)
-        conversation = Conversation()
+        self._session = session or Session(model=model_name)
+        self._expires_at = expires_at
+        conversation, recordings = Conversation(), Recordings()
         self._answers = Answers(
             session_id=self.session_id,
             conversation=conversation,
+            recordings=recordings,
             output_rate=output_rate,
             caller_speaks=lambda: self._caller.speaking,
             clock=clock,
@@ -67,10 +82,15 @@ class Dialogue:
             detector=detector,
             answers=self._answers,
             conversation=conversation,
+            recordings=recordings,
             new_id=ids,
         )
         self._editor = Editor(
-            conversation=conversation, caller=self._caller, answers=self._answers, new_id=ids
+            conversation=conversation,
+            recordings=recordings,
+            caller=self._caller,
+            answers=self._answers,
+            new_id=ids,
         )
 
     @property
@@ -98,6 +118,10 @@ class Dialogue:
     def heard(self, hearing_id: str, heard: Heard) -> list[Effect]:
         """The model has listened."""
         return self._caller.heard(hearing_id, heard)
+
+    def heard_partly(self, hearing_id: str, text: str) -> list[Effect]:
+        """The model still listens and has understood `text` so far."""
+        return self._caller.heard_partly(hearing_id, text)
 
     def hearing_failed(self, hearing_id: str, reason: str) -> list[Effect]:
         """The model could not listen: the turn has no words and its answer fails."""
@@ -181,4 +205,9 @@ class Dialogue:
 
     def _public_session(self) -> Json:
         settings = self._session.model_dump(mode="json")
-        return {"object": "realtime.session", "id": self.session_id, **settings}
+        return {
+            "object": "realtime.session",
+            "id": self.session_id,
+            "expires_at": self._expires_at,
+            **settings,
+        }

@@ -19,8 +19,10 @@ from vita_model.serving.events import (
 )
 from vita_model.serving.items import Message, SpokenPart
 from vita_model.serving.pictures import Pictures
+from vita_model.serving.recordings import Recordings
 
 MAX_UPLOAD_S = 60
+MAX_AUDIO_MS = 3_600_000
 
 
 class Editor:
@@ -30,11 +32,13 @@ class Editor:
         self,
         *,
         conversation: Conversation,
+        recordings: Recordings,
         caller: Caller,
         answers: Answers,
         new_id: Callable[[str], str],
     ) -> None:
         self._conversation = conversation
+        self._recordings = recordings
         self._caller = caller
         self._answers = answers
         self._new_id = new_id
@@ -74,13 +78,15 @@ class Editor:
         return effects
 
     def delete(self, event: DeleteItem) -> list[Effect]:
-        """Deleting what is gone already is no fault."""
+        """Deleting what is gone already is no fault. An answer that is deleted ends."""
+        effects = self._end_answer(event.item_id)
         self._conversation.remove(event.item_id)
+        self._recordings.drop(event.item_id)
         deleted = send("conversation.item.deleted", item_id=event.item_id)
-        return [deleted, *self._answers.resume()]
+        return [*effects, deleted, *self._answers.resume()]
 
     def retrieve(self, event: RetrieveItem) -> list[Effect]:
-        """Show an item.
+        """Show an item, with its audio where that is still kept.
 
         Raises:
             ProtocolError: there is none of that id.
@@ -90,21 +96,23 @@ class Editor:
             raise ProtocolError(
                 f"There is no item {event.item_id!r}.", "item_retrieve_invalid_item_id", "item_id"
             )
-        return [send("conversation.item.retrieved", item=item.public())]
+        shown = item.public()
+        for part in shown.get("content", ()):
+            if part["type"] in {"input_audio", "output_audio"}:
+                part["audio"] = self._recordings.base64(item.id, self._caller.wire)
+        return [send("conversation.item.retrieved", item=shown)]
 
     def truncate(self, event: TruncateItem) -> list[Effect]:
         """Cut an answer to what was heard. Clamps instead of refusing: `error` ends a call."""
-        effects: list[Effect] = []
         self._answers.fell_silent()
-        if self._answers.speaks(event.item_id):
-            reason = "turn_detected" if self._caller.speaking else "client_cancelled"
-            effects += self._answers.interrupt(reason)
-        heard_ms = max(0, int(event.audio_end_ms))
+        effects = self._end_answer(event.item_id)
+        heard_ms = min(max(0, int(event.audio_end_ms)), MAX_AUDIO_MS)
         item = self._conversation.find(event.item_id)
         for part in item.parts if isinstance(item, Message) else ():
             if isinstance(part, SpokenPart) and part.track:
                 heard_ms = min(heard_ms, int(part.duration_ms))
                 part.truncate(heard_ms)
+                self._recordings.cut(event.item_id, heard_ms)
         truncated = send(
             "conversation.item.truncated",
             item_id=event.item_id,
@@ -112,3 +120,11 @@ class Editor:
             audio_end_ms=heard_ms,
         )
         return [*effects, truncated]
+
+    def _end_answer(self, item_id: str) -> list[Effect]:
+        """Nothing more is said of an answer that is cut or deleted."""
+        if not self._answers.speaks(item_id):
+            return []
+        return self._answers.interrupt(
+            "turn_detected" if self._caller.speaking else "client_cancelled"
+        )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 Json = dict[str, Any]
+Id = Annotated[str, Field(max_length=256)]
+
+
+MOST_PARTS = 1_000
 
 
 class ProtocolError(Exception):
@@ -22,7 +27,7 @@ class ProtocolError(Exception):
 
 class _Event(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
-    event_id: str | None = None
+    event_id: Id | None = None
 
 
 class SessionUpdate(_Event):
@@ -56,30 +61,30 @@ class CreateItem(_Event):
 
     type: Literal["conversation.item.create"]
     item: Json
-    previous_item_id: str | None = None
+    previous_item_id: Id | None = None
 
 
 class DeleteItem(_Event):
     """Remove an item."""
 
     type: Literal["conversation.item.delete"]
-    item_id: str
+    item_id: Id
 
 
 class RetrieveItem(_Event):
     """Ask for an item as the server knows it."""
 
     type: Literal["conversation.item.retrieve"]
-    item_id: str
+    item_id: Id
 
 
 class TruncateItem(_Event):
     """The caller heard only the first `audio_end_ms` of an answer."""
 
     type: Literal["conversation.item.truncate"]
-    item_id: str
-    content_index: int = 0
-    audio_end_ms: float
+    item_id: Id
+    content_index: Annotated[int, Field(ge=0, le=MOST_PARTS)] = 0
+    audio_end_ms: Annotated[float, Field(allow_inf_nan=False)]
 
 
 class CreateResponse(_Event):
@@ -93,7 +98,7 @@ class CancelResponse(_Event):
     """Stop answering."""
 
     type: Literal["response.cancel"]
-    response_id: str | None = None
+    response_id: Id | None = None
 
 
 class ClearOutput(_Event):
@@ -151,9 +156,12 @@ def parse_client_event(text: str) -> ClientEvent:
         ProtocolError: it is not JSON, not a known event, or lacks a field.
     """
     try:
-        return _CLIENT_EVENT.validate_json(text)
+        event = _CLIENT_EVENT.validate_json(text)
     except ValidationError as error:
         raise _explain_event(error) from None
+    if not _finite([getattr(event, name, None) for name in ("session", "item", "response")]):
+        raise ProtocolError("A number is not finite.", "invalid_json")
+    return event
 
 
 def client_event_id(text: str) -> str | None:
@@ -163,14 +171,14 @@ def client_event_id(text: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     found = message.get("event_id") if isinstance(message, dict) else None
-    return found if isinstance(found, str) else None
+    return found[:256] if isinstance(found, str) else None
 
 
 def explain(error: ValidationError, prefix: str) -> ProtocolError:
     """The first fault of a settings object as one sentence."""
     first = error.errors(include_url=False, include_context=False)[0]
     path = ".".join([prefix, *(str(part) for part in first["loc"])])
-    return ProtocolError(f"{path}: {first['msg']}.", "invalid_value", path)
+    return ProtocolError(f"{path}: {first['msg'][:300]}.", "invalid_value", path[:300])
 
 
 def _explain_event(error: ValidationError) -> ProtocolError:
@@ -183,8 +191,20 @@ def _explain_event(error: ValidationError) -> ProtocolError:
         case "union_tag_not_found":
             return ProtocolError("The event has no type.", "missing_required_parameter", "type")
         case "union_tag_invalid":
-            kind = first["ctx"]["tag"]
+            kind = str(first["ctx"]["tag"])[:80]
             return ProtocolError(f"There is no client event {kind!r}.", "unknown_event", "type")
     field = ".".join(str(part) for part in first["loc"][1:])
     code = "missing_required_parameter" if first["type"] == "missing" else "invalid_type"
     return ProtocolError(f"{first['loc'][0]}: {field}: {first['msg']}.", code, field)
+
+
+def _finite(value: object) -> bool:
+    """No number in a JSON value is infinite or none at all: it could not be sent back."""
+    match value:
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(_finite(item) for item in value.values())
+        case list():
+            return all(_finite(item) for item in value)
+    return True

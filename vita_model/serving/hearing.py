@@ -12,6 +12,8 @@ from vita_model.serving.events import Json, server_event
 from vita_model.serving.items import Message, SpeechPart
 from vita_model.serving.vad import VAD_RATE
 
+_TRANSCRIPTION = "conversation.item.input_audio_transcription"
+
 
 @dataclass(slots=True)
 class Utterance:
@@ -22,6 +24,7 @@ class Utterance:
         over_agent: It began while the agent spoke.
         held: It is long enough to interrupt.
         hearing_id: The model listens already, during the silence that may end the turn.
+        words: What was understood by then.
         result: What was heard by then; a string tells why it failed.
     """
 
@@ -29,28 +32,46 @@ class Utterance:
     over_agent: bool = False
     held: bool = False
     hearing_id: str | None = None
+    words: str = ""
     result: Heard | str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hearing:
-    """A committed piece of speech the model listens to."""
+    """A committed piece of speech the model listens to. `told` are the words sent so far."""
 
     item: Message
     part: SpeechPart
     seconds: float
+    told: str = ""
 
-    def transcription(self, result: Heard | str) -> Json:
-        """The event that tells the client the words, or why there are none."""
-        kind = "conversation.item.input_audio_transcription"
-        place = {"item_id": self.item.id, "content_index": self.item.parts.index(self.part)}
+    def words(self, text: str) -> list[Json]:
+        """The event that tells what was understood since the last one.
+
+        Words that were told cannot be taken back: a guess that changes them is kept until the end.
+        """
+        if not text.startswith(self.told) or text == self.told:
+            return []
+        delta, self.told = text[len(self.told) :], text
+        return [server_event(f"{_TRANSCRIPTION}.delta", **self._place, delta=delta)]
+
+    def transcription(self, result: Heard | str) -> list[Json]:
+        """The last events: the words, or why there are none."""
         if isinstance(result, Heard):
             usage = {"type": "duration", "seconds": round(self.seconds, 3)}
-            return server_event(
-                f"{kind}.completed", **place, transcript=result.transcript, usage=usage
+            completed = server_event(
+                f"{_TRANSCRIPTION}.completed",
+                **self._place,
+                transcript=result.transcript,
+                usage=usage,
             )
+            return [*self.words(result.transcript), completed]
         error = {"type": "server_error", "code": "hearing_failed", "message": result}
-        return server_event(f"{kind}.failed", **place, error=error)
+        return [server_event(f"{_TRANSCRIPTION}.failed", **self._place, error=error)]
+
+    @property
+    def _place(self) -> Json:
+        return {"item_id": self.item.id, "content_index": self.item.parts.index(self.part)}
 
 
 class Hearings:
@@ -78,7 +99,8 @@ class Hearings:
         utterance = self.utterance
         if utterance is None or utterance.hearing_id is None:
             return []
-        hearing_id, utterance.hearing_id, utterance.result = utterance.hearing_id, None, None
+        hearing_id, utterance.hearing_id = utterance.hearing_id, None
+        utterance.result, utterance.words = None, ""
         return [CancelHearing(hearing_id)]
 
     def drop(self) -> list[Effect]:
@@ -105,6 +127,13 @@ class Hearings:
         hearing_id = self._new_id("hear")
         self._committed[hearing_id] = Hearing(item, part, seconds)
         return [HearUpload(hearing_id, audio, wire)]
+
+    def take_words(self, hearing_id: str, text: str) -> list[Json]:
+        """The model has understood `text` so far. Gives what to tell of it."""
+        if self.utterance is not None and self.utterance.hearing_id == hearing_id:
+            self.utterance.words = text
+        hearing = self._committed.get(hearing_id)
+        return [] if hearing is None else hearing.words(text)
 
     def take(self, hearing_id: str, result: Heard | str) -> Hearing | None:
         """The model has listened, or failed to. Gives the committed piece this belongs to."""

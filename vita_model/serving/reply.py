@@ -11,6 +11,7 @@ from vita_model.engine.voice import Audio, Call, Done, ReplyEvent, State, Text
 from vita_model.serving.conversation import Conversation
 from vita_model.serving.events import Json, server_event
 from vita_model.serving.items import FunctionCall, Item, Message, SpokenPart, TextPart
+from vita_model.serving.recordings import Recordings
 from vita_model.serving.session import ReplyOptions
 
 MIN_DELTA_MS = 40
@@ -29,6 +30,7 @@ class Reply:
         *,
         options: ReplyOptions,
         conversation: Conversation,
+        recordings: Recordings,
         conversation_id: str,
         output_rate: int,
         new_id: Callable[[str], str],
@@ -38,6 +40,7 @@ class Reply:
         self.audio_ms = 0.0
         self.noise = False
         self._conversation = conversation
+        self._recordings = recordings
         self._conversation_id = conversation_id
         self._new_id = new_id
         self._rate = output_rate
@@ -144,6 +147,8 @@ class Reply:
         while data and (last or len(data) >= MIN_DELTA_MS * self._bytes_per_ms):
             piece, data = data[:size], data[size:]
             self._sent_bytes += len(piece)
+            if self._message is not None:
+                self._recordings.add(self._message.id, piece, self.options.wire)
             until = self._sent_bytes / self._bytes_per_ms
             events += self._words(self._spoken().spoken_characters(self._text, until))
             delta = base64.b64encode(piece).decode("ascii")

@@ -100,6 +100,7 @@ class ModelServer:
             output_rate=self._model.output_rate,
             detector=detector,
             clock=time.monotonic,
+            expires_at=int(time.time() + self._config.limits.session),
         )
         log.info("session opened", extra={"session_id": dialogue.session_id})
         session = Connection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,6 +16,8 @@ from vita_model.serving.turns import TurnRules
 MAX_REPLY_TOKENS = 400
 """What `max_output_tokens: "inf"` means: a spoken answer of about two minutes."""
 MAX_SAY_CHARACTERS = 2_000
+MAX_SETTINGS_CHARACTERS = 256_000
+"""All settings as JSON: they are sent back whole, and some clients take no message over 1 MiB."""
 
 
 class _Settings(BaseModel):
@@ -29,6 +32,10 @@ class _Settings(BaseModel):
         if not isinstance(data, dict):
             return data
         return {k: v for k, v in data.items() if v is not None or k in cls.off_by_null}
+
+
+Off = Annotated[None, BeforeValidator(lambda _: None)]
+"""Accepted whatever it is, and shown as off: this server does not do it."""
 
 
 class PcmFormat(_Settings):
@@ -62,15 +69,9 @@ class ServerVad(_Settings):
     threshold: Annotated[float, BeforeValidator(_share)] = 0.5
     prefix_padding_ms: Annotated[int, BeforeValidator(_span)] = 300
     silence_duration_ms: Annotated[int, BeforeValidator(_span)] = 500
-    idle_timeout_ms: None = None
+    idle_timeout_ms: Off = None
     create_response: bool = True
     interrupt_response: bool = True
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_idle_timeout(cls, data: Any) -> Any:
-        """Idle prompts are the client's business: the setting is accepted and shown as off."""
-        return {**data, "idle_timeout_ms": None} if isinstance(data, dict) else data
 
     def rules(self) -> TurnRules:
         """What the turn detector needs."""
@@ -95,13 +96,21 @@ class SemanticVad(_Settings):
         return TurnRules(silence_ms=silence)
 
 
+class Transcription(_Settings):
+    """The caller's words are wanted. The model writes them itself, whatever model is named."""
+
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+
+
 class AudioInput(_Settings):
     """The caller's side."""
 
     off_by_null = frozenset({"turn_detection"})
     format: AudioFormat = PcmFormat(type="audio/pcm")
-    transcription: Json | None = None
-    noise_reduction: Json | None = None
+    transcription: Transcription | None = None
+    noise_reduction: Off = None
     turn_detection: Annotated[ServerVad | SemanticVad, Field(discriminator="type")] | None = (
         ServerVad(type="server_vad")
     )
@@ -112,7 +121,7 @@ class AudioOutput(_Settings):
 
     format: AudioFormat = PcmFormat(type="audio/pcm")
     voice: str | Json = "default"
-    speed: float = 1.0
+    speed: Annotated[float, BeforeValidator(lambda _: 1.0)] = 1.0
 
 
 class Audio(_Settings):
@@ -148,10 +157,11 @@ class Session(_Settings):
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True
     max_output_tokens: MaxTokens = "inf"
-    truncation: str | Json = "auto"
-    tracing: str | Json | None = None
+    truncation: Annotated[Literal["auto"], BeforeValidator(lambda _: "auto")] = "auto"
+    tracing: Off = None
     prompt: Json | None = None
-    include: list[str] | None = None
+    include: Off = None
+    reasoning: Off = None
 
     def updated(self, patch: Json, *, voice_frozen: bool = False) -> Session:
         """These settings with a client's partial update merged in.
@@ -168,6 +178,19 @@ class Session(_Settings):
             session = Session.model_validate(merged)
         except ValidationError as error:
             raise explain(error, "session") from None
+        if session.prompt is not None:
+            raise ProtocolError(
+                "This server keeps no prompts; send their text as instructions.",
+                "unsupported_parameter",
+                "session.prompt",
+            )
+        if len(session.model_dump_json()) > MAX_SETTINGS_CHARACTERS:
+            raise ProtocolError(
+                f"The settings hold at most {MAX_SETTINGS_CHARACTERS} characters; "
+                "shorten the instructions or the tools.",
+                "invalid_value",
+                "session",
+            )
         if not voice_frozen:
             return session
         output = session.audio.output.model_copy(update={"voice": self.audio.output.voice})
@@ -190,7 +213,7 @@ class Session(_Settings):
             request = _ResponsePatch.model_validate(patch or {})
         except ValidationError as error:
             raise explain(error, "response") from None
-        request.refuse_unsupported()
+        request.refuse_unsupported(len(json.dumps(patch)))
         output = self.audio.output
         if request.audio is not None and "output" in request.audio:
             try:
@@ -253,8 +276,14 @@ class _ResponsePatch(_Settings):
     conversation: str = "auto"
     input: list[Json] | None = None
 
-    def refuse_unsupported(self) -> None:
-        """Raise for what would need a second conversation."""
+    def refuse_unsupported(self, characters: int) -> None:
+        """Raise for what would need a second conversation, and for settings too large."""
+        if characters > MAX_SETTINGS_CHARACTERS:
+            raise ProtocolError(
+                f"The settings hold at most {MAX_SETTINGS_CHARACTERS} characters.",
+                "invalid_value",
+                "response",
+            )
         if self.conversation != "auto":
             raise ProtocolError(
                 "An answer outside the conversation is not offered; leave response.conversation out.",
