@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
-import torch
 from torch import Tensor
-from transformers.generation.streamers import BaseStreamer
-from typing_extensions import override
 
+from vita_model.answering import answering
 from vita_model.assembly import VitaModel
+from vita_model.media import MediaError
 from vita_model.processor import Message, VitaProcessor
 from vita_model.prompt import GLYPHS, Marker
-from vita_model.speech.speak import speak
+from vita_model.speech.player import playing
+from vita_model.speech.speak import voice_parts
 from vita_model.speech.synthesis import to_int16
+from vita_model.tool_calls import without_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,37 +29,13 @@ class Answer:
         marker: The state it began with.
         probabilities: How likely each state was.
         text: What it wrote; empty after noise.
-        seconds: Length of the speech that was saved; 0 if none was.
+        seconds: Length of the speech that was made; 0 if none was.
     """
 
     marker: Marker | None
     probabilities: dict[Marker, float]
     text: str
     seconds: float
-
-
-@dataclass(slots=True)
-class _Writer(BaseStreamer):
-    """Hands on text as its tokens come, whole characters only."""
-
-    processor: VitaProcessor
-    write: Callable[[str], None]
-    ids: list[int] = field(default_factory=list)
-    written: str = ""
-
-    @override
-    def put(self, value: Tensor) -> None:
-        """Take the next ids."""
-        self.ids += value.reshape(-1).tolist()
-        if self.ids:
-            _, text = self.processor.decode(torch.tensor(self.ids))
-            if len(text) > len(self.written) and not text.endswith("\ufffd"):
-                self.write(text[len(self.written) :])
-                self.written = text
-
-    @override
-    def end(self) -> None:
-        """Nothing is left to hand on."""
 
 
 def ask(
@@ -68,42 +46,73 @@ def ask(
     *,
     persona: str = "",
     save: Path | None = None,
+    play: bool = False,
     most_tokens: int = 256,
 ) -> Answer:
-    """Put one question to the model.
+    """Put one question to the model; speech is made and heard while the rest is being written.
 
     Args:
         model: The whole model.
         processor: Of the same checkpoint.
         message: The question with all that belongs to it.
-        write: Gets each further piece of the answer's text.
+        write: Gets each further piece of the answer's text, in another thread.
         persona: Instructions of the business.
         save: Where the spoken answer goes, a WAV file.
+        play: Play the spoken answer on this machine.
         most_tokens: Longest answer, the state included.
 
     Raises:
         MediaError: A file cannot be used.
         ContextError: The question is too long.
         VoicelessError: Speech is wanted of a model without a voice.
+        PlayerError: There is nothing to play it on.
     """
     inputs = processor(message, persona=persona, reserve=most_tokens)
     device = model.language.get_input_embeddings().weight.device
     state = processor.state()
-    ids = model.language.generate(
-        **inputs.to(device),
-        state=state,
-        streamer=_Writer(processor, write),
-        max_new_tokens=most_tokens,
-    )
-    marker, text = processor.decode(ids[0])
-    seconds = 0.0
-    if save is not None and marker != "noise":
-        pieces = [torch.zeros(0), *speak(model, processor.tokenizer, text)]
-        samples = to_int16(torch.cat([piece.float().cpu() for piece in pieces]))
-        rate = int(getattr(model.config.codec, "sample_rate", 24_000))
-        soundfile.write(save, samples, rate)
-        seconds = len(samples) / rate
-    return Answer(marker, state.probabilities[0], text, seconds)
+    options = {"state": state, "max_new_tokens": most_tokens}
+    samples = 0
+    with ExitStack() as stack:
+        rate, sinks = _sinks(stack, model, save, play=play)
+        live = stack.enter_context(
+            answering(model.language, processor, inputs.to(device), write=write, **options)
+        )
+        if not sinks:
+            live.wait()
+        else:
+            for piece in model.language.speak(without_calls(live), processor.tokenizer):
+                sound = piece.float().cpu()
+                samples += sound.shape[0]
+                for sink in sinks:
+                    sink(sound)
+    seconds = samples / rate if sinks else 0.0
+    return Answer(live.marker, state.probabilities[0], live.text, seconds)
+
+
+def _sinks(
+    stack: ExitStack, model: VitaModel, save: Path | None, *, play: bool
+) -> tuple[int, list[Callable[[Tensor], None]]]:
+    """The samples a second of speech, and what takes its pieces."""
+    sinks: list[Callable[[Tensor], None]] = []
+    if save is None and not play:
+        return 0, sinks
+    rate = voice_parts(model)[1].config.sample_rate
+    if save is not None:
+        file = stack.enter_context(_wav(save, rate))
+        sinks.append(lambda piece: file.write(to_int16(piece)))
+    if play:
+        player = stack.enter_context(playing(rate))
+        sinks.append(lambda piece: player.play(piece.numpy()))
+    return rate, sinks
+
+
+def _wav(path: Path, rate: int) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(path, "w", rate, 1)
+    except soundfile.LibsndfileError as error:
+        raise MediaError(
+            f"The speech cannot be saved as {path}: give a WAV file's name."
+        ) from error
 
 
 def state_line(answer: Answer) -> str:

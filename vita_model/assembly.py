@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, cast
@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypeVar, cast
 import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.qwen2.modeling_qwen2 import Qwen2ForCausalLM, Qwen2RotaryEmbedding
@@ -45,6 +46,7 @@ from vita_model.placement import DeviceMap, dispatch, place
 from vita_model.qwen2 import VitaQwen2Config, qwen2_config
 from vita_model.speech.codec import TiCodec
 from vita_model.speech.decoder import SpeechDecoder
+from vita_model.speech.speak import VoicelessError, speak
 from vita_model.splice import Spliced, splice
 from vita_model.vision.encoder import VisionTower
 from vita_model.vision.projector import build_projector
@@ -234,9 +236,8 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
             local_files_only=local_files_only,
             token=token,
         )
-        kind = _dtype(dtype) if isinstance(dtype, str) else dtype
+        kind = weight_type(dtype) if isinstance(dtype, str) else dtype
         whole = load_model(folder, dtype=kind, device=device_map or "cpu")
-        whole.language.whole = whole
         return cast(Self, whole.language)
 
     @override
@@ -263,6 +264,18 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
         config = config.model_copy(update=dict.fromkeys(absent))
         (folder / CONFIG_FILE).write_text(json.dumps(config.to_json(), indent=2))
         qwen2_config(config).save_pretrained(folder)
+
+    def speak(
+        self, text: str | Iterable[str], tokenizer: Tokenizer, **options: Any
+    ) -> Iterator[Tensor]:
+        """Say a text, also while it is still being written; see `vita_model.speech.speak.speak`.
+
+        Raises:
+            VoicelessError: This model has no voice, or was not loaded from a folder.
+        """
+        if self.whole is None:
+            raise VoicelessError("This model cannot speak; load one with from_pretrained.")
+        return speak(self.whole, tokenizer, text, **options)
 
     def embed_images(self, pixels: Tensor) -> Tensor:
         """Tiles `[n, 3, size, size]` to rows `[n, rows per tile, width]`."""
@@ -314,9 +327,15 @@ def _whole_config(config: VitaQwen2Config) -> VitaConfig:
     return parse_config(vita) if vita else published.hub_config(config.to_dict())
 
 
-def _dtype(name: str) -> torch.dtype | None:
+def weight_type(name: str) -> torch.dtype | None:
+    """The type of weights a name stands for; None for `auto`, which keeps the stored one.
+
+    Raises:
+        CheckpointError: There is no such type.
+    """
     found = None if name == "auto" else getattr(torch, name.removeprefix("torch."), None)
-    if name != "auto" and not isinstance(found, torch.dtype):
+    fits = isinstance(found, torch.dtype) and found.is_floating_point
+    if name != "auto" and not fits:
         raise CheckpointError(f"torch has no type of weights called {name!r}")
     return found
 
@@ -377,6 +396,7 @@ def load_model(
     if not isinstance(places, Mapping):
         cast(nn.Module, model.language).to(places)  # the rotary table, which no checkpoint holds
     dispatch(model.language, places)
+    model.language.whole = model
     return model
 
 

@@ -20,6 +20,9 @@ EXIT_BAD_SETTING = 2
 EXIT_CANNOT_LISTEN = 3
 EXIT_NO_CHECKPOINT = 4
 
+_DEVICE = "Where the weights go: cpu, cuda, cuda:1, or auto for all there is."
+_DTYPE = "Type of the weights, such as bfloat16; auto keeps the stored one."
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -118,21 +121,27 @@ def chat(
     video: Annotated[Path | None, typer.Option(help="A film.")] = None,
     persona: Annotated[str, typer.Option(help="Instructions of the business.")] = "",
     save: Annotated[Path | None, typer.Option(help="WAV file for the spoken answer.")] = None,
+    play: Annotated[bool, typer.Option("--play", help="Play the spoken answer.")] = False,
+    device: Annotated[str, typer.Option(help=_DEVICE)] = "cpu",
+    dtype: Annotated[str, typer.Option(help=_DTYPE)] = "auto",
     most_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
 ) -> None:
     """Ask the whole model one question, with pictures, sound and film."""
     if not (text or image or audio or video):
         raise _end("Nothing was asked; give a text, --audio, --image or --video.", EXIT_BAD_SETTING)
     from vita_model.ask import ask, state_line
-    from vita_model.assembly import load_model
+    from vita_model.assembly import load_model, weight_type
     from vita_model.checkpoint import CheckpointError
     from vita_model.media import MediaError
+    from vita_model.placement import device_named
     from vita_model.processor import ContextError, Message, VitaProcessor
+    from vita_model.speech.player import PlayerError
     from vita_model.speech.speak import VoicelessError
 
     try:
+        where, kind = device_named(device), weight_type(dtype)
         processor = VitaProcessor.from_pretrained(checkpoint)
-        whole = load_model(checkpoint)
+        whole = load_model(checkpoint, device=where, dtype=kind)
     except CheckpointError as error:
         reason = str(error).rstrip(".")
         raise _end(f"The checkpoint cannot be used: {reason}.", EXIT_NO_CHECKPOINT) from None
@@ -140,12 +149,19 @@ def chat(
     write = functools.partial(print, end="", flush=True)
     try:
         answer = ask(
-            whole, processor, message, write, persona=persona, save=save, most_tokens=most_tokens
+            whole,
+            processor,
+            message,
+            write,
+            persona=persona,
+            save=save,
+            play=play,
+            most_tokens=most_tokens,
         )
-    except (MediaError, ContextError, VoicelessError) as error:
+    except (MediaError, ContextError, VoicelessError, PlayerError) as error:
         raise _end(str(error), EXIT_BAD_SETTING) from None
     print(f"\n{state_line(answer)}")
-    if answer.seconds:
+    if answer.seconds and save is not None:
         print(f"{answer.seconds:.1f} s of speech in {save}")
 
 

@@ -17,6 +17,22 @@ _WHOLE = ["Qwen2DecoderLayer", "Layer"]
 """Classes whose instances have inner shortcuts and therefore stay on one device."""
 
 
+def device_named(name: str) -> torch.device | str:
+    """A device that can be used here; `auto` stays as it is.
+
+    Raises:
+        CheckpointError: There is no such device.
+    """
+    if name == "auto":
+        return name
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise CheckpointError(f"there is no device {name!r} here; cpu is always there") from error
+    return device
+
+
 def place(module: nn.Module, device_map: DeviceMap | None, dtype: torch.dtype | None) -> DeviceMap:
     """The devices of a module that is still on the meta device.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from vita_model.assembly import read_config
 from vita_model.audio.features import filter_bank, frame_count, language_positions
 from vita_model.audio.read import Samples, Waveform, read_audio
 from vita_model.checkpoint import CheckpointError
-from vita_model.config import VitaConfig
+from vita_model.config import CONFIG_FILE, VitaConfig
 from vita_model.generation import StateChoice
 from vita_model.media import MediaError, Source, read_bytes
 from vita_model.prompt import GLYPHS, Marker, Media, Turn, build_prompt, split_marker, tokenize
@@ -29,6 +30,7 @@ from vita_model.vision.video import live_frames, read_video
 
 Picture: TypeAlias = Source | Image.Image
 
+TOKENIZER_FILE = "tokenizer.json"
 MOST_TILES = 12
 NOT_KEPT = "(a spoken question that is no longer kept)"
 """Stands for sound that was dropped and whose words are not known."""
@@ -102,13 +104,21 @@ class VitaProcessor:
         Raises:
             CheckpointError: The folder lacks one of them.
         """
-        path = Path(folder) / "tokenizer.json"
+        path = Path(folder) / TOKENIZER_FILE
         config = read_config(Path(folder))
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises nothing narrower
             raise CheckpointError(f"{path} is no readable tokenizer: {error}") from error
         return cls(tokenizer, config)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write what `from_pretrained` reads; a model may be saved into the same folder."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save(str(path / TOKENIZER_FILE))
+        if not (path / CONFIG_FILE).is_file():
+            (path / CONFIG_FILE).write_text(json.dumps(self.config.to_json(), indent=2))
 
     def state(self) -> StateChoice:
         """For one `generate`: holds the first token to a state and keeps its probabilities."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -52,12 +55,57 @@ def test_everything_can_be_asked_about_at_once(folder, tmp_path):
     assert f"{seconds:.1f} s of speech in" in done.output
 
 
+class Card:
+    """A sound card that keeps what it plays."""
+
+    heard: ClassVar[list[np.ndarray]] = []
+
+    def __init__(self, rate, **options):
+        assert (rate, options["channels"], options["dtype"]) == (24_000, 1, "float32")
+
+    def write(self, samples):
+        self.heard.append(samples[:, 0].copy())
+
+    def start(self):
+        self.heard.clear()
+
+    stop = __enter__ = lambda self: self
+
+    def __exit__(self, *error):
+        return None
+
+
+def test_the_answer_is_played_and_saved_alike(folder, tmp_path, monkeypatch):
+    card = SimpleNamespace(OutputStream=Card, PortAudioError=OSError)
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    torch.manual_seed(4)
+    done = chat(
+        folder, "Hello?", "--play", "--save", tmp_path / "a.wav", "--most-tokens", 6,
+        "--dtype", "bfloat16",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    saved, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    assert len(saved) > 0
+    assert np.abs(np.concatenate(Card.heard) - saved).max() <= 1 / 32_768
+
+
+def test_without_a_player_it_says_what_to_do(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    done = chat(folder, "Hello?", "--play")
+    assert done.exit_code == 2
+    assert "install vita-agent[play]" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         ([], 2, "Nothing was asked"),
         (["--image", "/nowhere.jpg"], 2, "cannot be read"),
         (["word " * 2_000], 2, "send less text"),
+        (["Hi", "--save", "/nowhere/a.wav"], 2, "cannot be saved"),
+        (["Hi", "--device", "toaster"], 4, "no device 'toaster'"),
+        (["Hi", "--device", "cuda:7"], 4, "no device 'cuda:7'"),
+        (["Hi", "--dtype", "int32"], 4, "no type of weights called 'int32'"),
     ],
 )
 def test_mistakes_are_one_sentence(folder, arguments, code, says):

@@ -60,6 +60,16 @@ def test_everything_goes_into_the_model_in_one_call(processor, model):
     assert chances[marker] == max(chances.values())
 
 
+def test_a_saved_processor_is_the_same(processor, tmp_path):
+    processor.save_pretrained(tmp_path / "new")
+    again = VitaProcessor.from_pretrained(tmp_path / "new")
+    assert again.config == processor.config
+    message = Message(text="☞ Où?", audio=SOUND)
+    before, after = processor(message), again(message)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 @pytest.mark.parametrize("marker", ["query", "typed", "noise"])
 def test_the_first_token_is_a_state_and_noise_is_not_answered(processor, marker):
     state = processor.state()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.vita_model.small import TINY, tokenizer
-from vita_model.assembly import build_model
+from tests.vita_model.small import TINY, checkpoint, tokenizer
+from vita_model.assembly import VitaForConditionalGeneration, build_model
 from vita_model.media import AudioError
 from vita_model.speech.decoder import SpeechSampling
 from vita_model.speech.speak import VoicelessError, condition, speak, voice_of
@@ -66,6 +66,36 @@ def test_a_recording_gives_a_voice(model):
     assert not torch.equal(torch.cat(other), torch.cat(said(model, "Yes.", voice=voice)))
     with pytest.raises(AudioError, match="no recording"):
         voice_of(model, (np.zeros(0), 16_000))
+
+
+@pytest.mark.parametrize("step", [1, 3, 100])
+def test_a_growing_text_is_spoken_like_the_whole_one(model, step):
+    text = "It is £2.50.  We open at 9:30! Yes;\nno. 你好。再见"
+    pieces = (text[at : at + step] for at in range(0, len(text), step))
+    growing, whole = said(model, pieces), said(model, text)
+    assert all(torch.equal(one, two) for one, two in zip(growing, whole, strict=True))
+
+
+def test_a_phrase_is_spoken_before_the_next_is_written(model):
+    written = []
+
+    def writing():
+        for piece in ("Yes. ", "We do."):
+            written.append(piece)
+            yield piece
+
+    speech = speak(model, tokenizer(), writing(), sampling=SAMPLING)
+    assert next(speech).shape[0] == 4 * 600
+    assert written == ["Yes. "]
+
+
+def test_speaking_is_a_method_of_a_loaded_model(tmp_path):
+    model = VitaForConditionalGeneration.from_pretrained(checkpoint(tmp_path))
+    likeliest = SpeechSampling(top_k=1, max_codes=9)
+    pieces = list(model.speak("Yes.", tokenizer(), sampling=likeliest))
+    assert [piece.shape[0] for piece in pieces] == [4 * 600, 5 * 600]
+    with pytest.raises(VoicelessError, match="from_pretrained"):
+        build_model(TINY).language.speak("Yes.", tokenizer())
 
 
 def test_a_model_without_a_voice_says_so():

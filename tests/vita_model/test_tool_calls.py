@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from vita_model.prompt import tool_call
-from vita_model.tool_calls import ToolUse, split_calls
+from vita_model.tool_calls import CallSplitter, ToolUse, split_calls, without_calls
 
 pytestmark = pytest.mark.unit
 
@@ -36,3 +36,23 @@ def test_slips_that_can_be_understood_are(body):
 def test_what_is_no_call_is_neither_made_nor_said(body):
     assert split_calls(f"Yes. <tool_call>{body}</tool_call>") == ("Yes.", ())
     assert split_calls(f"Yes. <tool_call>{body}") == ("Yes.", ())
+
+
+@pytest.mark.parametrize("step", [1, 7, 200])
+@pytest.mark.parametrize("end", ["</tool_call> Done.", "", "</tool_call><tool_"])
+def test_a_growing_reply_is_parted_like_the_whole_one(step, end):
+    reply = f'A < b <tool. <tool_call>{{"name": "end_call", "arguments": {{}}}}{end}'
+    pieces = [reply[at : at + step] for at in range(0, len(reply), step)]
+    splitter = CallSplitter()
+    parts = [part for piece in pieces for part in splitter.push(piece)] + splitter.finish()
+    said, calls = split_calls(reply)
+    assert tuple(part for part in parts if isinstance(part, ToolUse)) == calls
+    spoken = "".join(without_calls(pieces))
+    assert spoken == "".join(part for part in parts if isinstance(part, str))
+    assert " ".join(spoken.split()) == said
+
+
+def test_words_that_cannot_begin_a_call_are_not_held_back():
+    splitter = CallSplitter()
+    assert splitter.push("Yes <") == ["Yes "]
+    assert splitter.push("3") == ["<3"]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from vita_model.assembly import VitaModel
 from vita_model.audio.read import Waveform, read_audio
 from vita_model.media import Source
 from vita_model.speech.codec import TiCodec
 from vita_model.speech.decoder import SpeechDecoder, SpeechSampling
 from vita_model.speech.low_latency import LatencyPlan, LowLatencyStream
 from vita_model.speech.normalise import normalised
+
+if TYPE_CHECKING:
+    from vita_model.assembly import VitaModel
 
 _PHRASE = re.compile(r"(?<=[。！？；\n])|(?<=[.!?;])\s+")
 _WORD = re.compile(r"\w")
@@ -25,7 +28,12 @@ class VoicelessError(ValueError):
     """The model was configured without a speech decoder or a codec."""
 
 
-def _voice(model: VitaModel) -> tuple[SpeechDecoder, TiCodec]:
+def voice_parts(model: VitaModel) -> tuple[SpeechDecoder, TiCodec]:
+    """The two parts that speak.
+
+    Raises:
+        VoicelessError: The model lacks one of them.
+    """
     if not isinstance(model.speech, SpeechDecoder) or not isinstance(model.codec, TiCodec):
         raise VoicelessError("This model cannot speak; load one with a speech decoder and a codec.")
     return model.speech, model.codec
@@ -37,7 +45,7 @@ def condition(model: VitaModel, tokenizer: Tokenizer, words: str) -> Tensor:
     Returns:
         `[1, n * pieces, width]`.
     """
-    decoder, _ = _voice(model)
+    decoder, _ = voice_parts(model)
     table = model.language.get_input_embeddings()
     device = next(table.parameters()).device
     ids = tokenizer.encode(words, add_special_tokens=False).ids
@@ -45,11 +53,20 @@ def condition(model: VitaModel, tokenizer: Tokenizer, words: str) -> Tensor:
     return rows.reshape(1, -1, decoder.config.hidden_size).to(decoder.norm.weight)
 
 
+def _phrases(text: str | Iterable[str]) -> Iterator[str]:
+    """Phrases of a text; of a growing one each as soon as it is complete."""
+    rest = ""
+    for piece in [text] if isinstance(text, str) else text:
+        *whole, rest = _PHRASE.split(rest + piece)
+        yield from whole
+    yield rest
+
+
 @torch.inference_mode()
 def speak(
     model: VitaModel,
     tokenizer: Tokenizer,
-    text: str,
+    text: str | Iterable[str],
     *,
     voice: Tensor | None = None,
     plan: LatencyPlan | None = None,
@@ -61,7 +78,8 @@ def speak(
     Args:
         model: With a speech decoder and a codec.
         tokenizer: That of the language model.
-        text: As it was written.
+        text: As it was written; or its pieces while it is being written, cut anywhere. A phrase is
+            spoken as soon as it is complete.
         voice: From `voice_of`; None takes the configured one.
         plan: How early pieces come.
         sampling: How codec ids are drawn.
@@ -73,15 +91,15 @@ def speak(
     Raises:
         VoicelessError: The model cannot speak.
     """
-    decoder, codec = _voice(model)
+    decoder, codec = voice_parts(model)
     plan = plan or LatencyPlan(hop=codec.config.hop)
 
     def decode(ids: Sequence[int]) -> Tensor:
         device = codec.generator.conv_pre.weight.device
         return codec.decode(torch.tensor(ids, device=device)[None, :, None], voice)[0, 0]
 
-    for phrase in _PHRASE.split(text):
-        words = normalised(phrase).lower()
+    for phrase in _phrases(text):
+        words = normalised(phrase.strip()).lower()
         if not _WORD.search(words):
             continue
         stream = LowLatencyStream(decode, plan)
@@ -110,7 +128,7 @@ def voice_of(model: VitaModel, recording: Source | Waveform) -> Tensor:
         VoicelessError: The model cannot speak.
         ValueError: The codec has no encoder.
     """
-    _, codec = _voice(model)
+    _, codec = voice_parts(model)
     samples = torch.from_numpy(read_audio(recording, codec.config.sample_rate))
     whole = samples.shape[0] // codec.config.hop * codec.config.hop
     device = codec.generator.conv_pre.weight.device
