@@ -25,6 +25,7 @@ from vita_model.checkpoint import CheckpointError
 from vita_model.config import VisionConfig
 from vita_model.engine.chat import Chat
 from vita_model.engine.language import LanguageModel
+from vita_model.engine.packed import small_weights
 from vita_model.speech.aligned import AlignedConfig, AlignedSpeechDecoder
 from vita_model.speech.phones import Pronouncer, Speller, SpellerConfig, read_lexicon
 from vita_model.speech.source_filter import SourceFilterCodec, SourceFilterConfig
@@ -102,7 +103,7 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
         raise CheckpointMissingError(str(error)) from error
     tokenizer = backbone.tokenizer()
     markers = Chat(tokenizer).trained_tokens
-    language = LanguageModel(backbone, _strip(weights, "language."), markers)
+    language = LanguageModel(small_weights(backbone, _strip(weights, "language."), markers))
     eye = Eye(VisionConfig(**config["vision"]), language.shape.width)
     _fill(eye, weights, "vision.")
     parts = (encoder, adapter, eye, codec, decoder, speller)

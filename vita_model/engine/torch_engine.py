@@ -14,10 +14,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from vita_model.engine.answer import AnswerReader
+from vita_model.engine.cache import Cache
 from vita_model.engine.calls import write_call
 from vita_model.engine.chat import Chat
 from vita_model.engine.constraint import Constraint, ConstraintMaker
-from vita_model.engine.language import Cache, LanguageModel
+from vita_model.engine.language import LanguageModel
 from vita_model.engine.voice import Call, EngineStats, Marker, State, Text, ToolSpec
 
 PREFILL_STEP = 160

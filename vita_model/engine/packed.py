@@ -1,0 +1,199 @@
+"""Weights of a Qwen2 block in the two forms a CPU wants: packed for few rows, bfloat16 for many.
+
+The small backbone's weights come on a four-bit grid (groups of 32), so packing them again loses
+nothing; our fine-tuning stays beside them as low-rank matrices. A prompt goes through merged
+bfloat16 weights, where the matrix units are fast; a few rows are bound by memory and go through
+the packed ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vita_model.backbone import Backbone, BackboneShape
+
+if TYPE_CHECKING:
+    from transformers import Qwen2ForCausalLM
+
+GROUP = 32
+FUSED = {
+    "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "out": ("self_attn.o_proj",),
+    "gate_up": ("mlp.gate_proj", "mlp.up_proj"),
+    "down": ("mlp.down_proj",),
+}
+
+
+class Packed:
+    """One matrix for few rows: four-bit groups and a low-rank part."""
+
+    def __init__(self, weight: Tensor, down: Tensor | None, up: Tensor | None) -> None:
+        rows, columns = weight.shape
+        groups = weight.view(rows, columns // GROUP, GROUP)
+        low, high = groups.amin(-1), groups.amax(-1)
+        step = ((high - low) / 15).clamp(min=1e-8)
+        codes = ((groups - low[..., None]) / step[..., None]).round().clamp(0, 15)
+        self._codes = torch._convert_weight_to_int4pack_for_cpu(  # noqa: SLF001 - torch is pinned
+            codes.to(torch.int32).view(rows, columns), 1
+        )
+        self._scales = (
+            torch.stack([step, low + step * 8], -1).transpose(0, 1).contiguous().bfloat16()
+        )
+        self._low_rank: tuple[Tensor, Tensor] | None = None
+        if down is not None and up is not None:
+            self._low_rank = (down.float(), up.float())
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken."""
+        parts: list[Tensor] = [self._codes, self._scales, *(self._low_rank or ())]
+        return sum(part.nbytes for part in parts)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """`[rows, columns]` in bfloat16 to `[rows, out]`."""
+        y = torch._weight_int4pack_mm_for_cpu(  # noqa: SLF001 - torch is pinned
+            x, self._codes, GROUP, self._scales
+        )
+        if self._low_rank is not None:  # in float32: small bfloat16 products are three times slower
+            down, up = self._low_rank
+            y = y + F.linear(F.linear(x.float(), down), up).bfloat16()
+        return y
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One block. `packed` is empty when the weights have no four-bit form."""
+
+    packed: dict[str, Packed]
+    merged: dict[str, Tensor]
+    bias: Tensor | None
+    norm_in: Tensor
+    norm_out: Tensor
+
+    def apply(self, name: str, x: Tensor, *, few: bool) -> Tensor:
+        """One fused projection of `[rows, width]`."""
+        y = self.packed[name](x) if few and self.packed else F.linear(x, self.merged[name])
+        return y + self.bias if name == "qkv" and self.bias is not None else y
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken."""
+        packed = sum(part.nbytes for part in self.packed.values())
+        return packed + sum(part.nbytes for part in self.merged.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A whole language model.
+
+    Attributes:
+        table: Embedding rows, `[vocabulary, width]` in bfloat16.
+        head: Output rows in int8 with their scales, or bfloat16 rows alone.
+    """
+
+    shape: BackboneShape
+    layers: list[Layer]
+    table: Tensor
+    head: tuple[Tensor, Tensor | None]
+    norm: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken."""
+        ends = {id(part): part.nbytes for part in (self.table, self.head[0])}
+        return sum(layer.nbytes for layer in self.layers) + sum(ends.values())
+
+
+def small_weights(
+    backbone: Backbone, delta: Mapping[str, Tensor], markers: Sequence[int]
+) -> Weights:
+    """SmolLM2 plus our delta, packed to four bits; `markers` are the ids of its trained rows."""
+    table = backbone.tensor("token_embd.weight")
+    if "markers.weight" in delta:
+        table[torch.tensor(list(markers))] = delta["markers.weight"].float()
+    scale = table.abs().amax(1) / 127
+    with ThreadPoolExecutor(2) as pool:
+        layers = list(
+            pool.map(lambda i: _small_layer(backbone, delta, i), range(backbone.shape.layers))
+        )
+    head = ((table / scale[:, None]).round().to(torch.int8), scale.bfloat16())
+    norm = backbone.tensor("output_norm.weight").bfloat16()
+    return Weights(backbone.shape, layers, table.bfloat16(), head, norm)
+
+
+def _small_layer(backbone: Backbone, delta: Mapping[str, Tensor], index: int) -> Layer:
+    weights = backbone.layer(index)
+    packed, merged = {}, {}
+    for fused, names in FUSED.items():
+        parts = [weights[f"{name}.weight"] for name in names]
+        weight = torch.cat(parts)
+        down, up = _low_rank(delta, index, names, [len(p) for p in parts])
+        packed[fused] = Packed(weight, down, up)
+        full = weight if down is None or up is None else weight + up @ down
+        merged[fused] = full.bfloat16()
+    return Layer(
+        packed,
+        merged,
+        None,
+        weights["input_layernorm.weight"].bfloat16(),
+        weights["post_attention_layernorm.weight"].bfloat16(),
+    )
+
+
+def _low_rank(
+    delta: Mapping[str, Tensor], layer: int, names: Sequence[str], sizes: Sequence[int]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Adapters of fused matrices: downs stacked, ups on a block diagonal."""
+    downs, ups = [], []
+    for name in names:
+        down = delta.get(f"layers.{layer}.{name}.down")
+        if down is None:
+            return None, None
+        downs.append(down.float())
+        ups.append(delta[f"layers.{layer}.{name}.up"].float())
+    if any(up.shape[0] != size for up, size in zip(ups, sizes, strict=True)):
+        raise ValueError(f"the delta of layer {layer} does not fit the backbone")
+    return torch.cat(downs), torch.block_diag(*ups)
+
+
+@torch.no_grad()
+def qwen2_weights(model: Qwen2ForCausalLM, *, four_bits: bool = False) -> Weights:
+    """Any Qwen2 model, in bfloat16; `four_bits` also packs it, which rounds its weights."""
+    config: Any = model.config
+    shape = BackboneShape(
+        layers=config.num_hidden_layers,
+        width=config.hidden_size,
+        heads=config.num_attention_heads,
+        kv_heads=config.num_key_value_heads,
+        hidden=config.intermediate_size,
+        vocabulary=config.vocab_size,
+        rope_base=float(config.rope_parameters["rope_theta"]),
+        epsilon=config.rms_norm_eps,
+    )
+    layers = []
+    for block in model.model.layers:
+        fused = {
+            name: torch.cat([block.get_submodule(part).weight for part in parts])
+            for name, parts in FUSED.items()
+        }
+        bias = torch.cat([block.get_submodule(part).bias for part in FUSED["qkv"]])
+        packed = {n: Packed(w.float(), None, None) for n, w in fused.items()} if four_bits else {}
+        layers.append(
+            Layer(
+                packed,
+                {name: weight.bfloat16() for name, weight in fused.items()},
+                bias.bfloat16(),
+                block.input_layernorm.weight.bfloat16(),
+                block.post_attention_layernorm.weight.bfloat16(),
+            )
+        )
+    table = model.model.embed_tokens.weight.bfloat16()
+    head = model.lm_head.weight.bfloat16()
+    return Weights(shape, layers, table, (head, None), model.model.norm.weight.bfloat16())
