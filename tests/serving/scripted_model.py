@@ -22,6 +22,7 @@ from vita_model.engine.voice import (
     Seen,
     State,
     Text,
+    ToolError,
     ToolSpec,
 )
 
@@ -90,6 +91,11 @@ class ScriptedModel:
         if not data.startswith(b"\xff\xd8"):
             raise PictureError("The picture cannot be read.")
         return Seen(data, 4)
+
+    async def check_tools(self, tools: Sequence[ToolSpec]) -> None:
+        for tool in tools:
+            if "not" in tool.parameters:
+                raise ToolError(f"The tool {tool.name!r} cannot be offered.")
 
     async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
         self.prepared.append(instructions)

@@ -41,8 +41,8 @@ def test_forced_tokens_are_written_and_choices_are_masked(voice: VoiceModel) -> 
     parts = voice.parts
     made: list[Dictation] = []
 
-    def constraint(tools: Sequence[ToolSpec], choice: str) -> Constraint:
-        assert (tools, choice) == ([], "required")
+    def constraint(tools: Sequence[ToolSpec], choice: str, *, parallel: bool) -> Constraint:
+        assert (tools, choice, parallel) == ([], "required", True)
         chat = engine.chat
         call = chat.raw_call("open_door", '{"floor": 3}')
         words = [chat.text(" yes")[0], chat.text(" no")[0]]

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from tokenizers import Tokenizer
 
+from vita_model.engine.grammar import CallMarks
+
 SPARE = {
     "☞": "<repo_name>",
     "☜": "<reponame>",
@@ -36,6 +38,13 @@ class Chat:
         self.trained_tokens = list(ids.values())
         self.start, self.end = self._special("<|im_start|>"), self._special("<|im_end|>")
         self.newline = self.text("\n")
+
+    @property
+    def call_marks(self) -> CallMarks:
+        """How calls are marked; no other special token belongs into an answer."""
+        special = self._tokenizer.get_added_tokens_decoder()
+        others = sorted(special.keys() - {self.call, self.call_end, self.end})
+        return CallMarks(self.call, self.call_end, self.end, reserved=tuple(others))
 
     def _special(self, token: str) -> int:
         found = self._tokenizer.token_to_id(token)

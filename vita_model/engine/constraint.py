@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -14,13 +14,14 @@ class Constraint(Protocol):
     """Follows the tokens of one reply, from the first after the state token.
 
     The engine asks in this order, once for each step: `forced`; if that is empty, `mask` on the
-    scores it is about to choose from. Then `accept` for every token it has written, forced or
-    chosen. Methods run in the engine's thread and must be quick: they stand between two steps of
-    all running replies.
+    scores it is about to choose from. Then `accept` for every token, forced or chosen, and
+    `forced` again: what a choice forces is written in one pass with it. Methods run in the
+    engine's thread and must be quick: they stand between two steps of all running replies.
+    Whatever one raises ends that reply alone.
     """
 
     def forced(self) -> Sequence[int]:
-        """Tokens that must come next, none while there is a choice. Written in one pass."""
+        """Tokens that must come next, none while there is a choice. The turn's end may be the last."""
         ...
 
     def mask(self, scores: Tensor) -> None:
@@ -28,9 +29,19 @@ class Constraint(Protocol):
         ...
 
     def accept(self, token: int) -> None:
-        """A token has been written. The end of the turn is never passed on."""
+        """A token will be written. The end of the turn is never passed on."""
         ...
 
 
-ConstraintMaker = Callable[[Sequence[ToolSpec], str], Constraint | None]
-"""Gives the constraint of a reply for its tools and `tool_choice`, or None when all is allowed."""
+class ConstraintMaker(Protocol):
+    """Gives the constraint of each reply."""
+
+    def __call__(self, tools: Sequence[ToolSpec], choice: str, *, parallel: bool) -> Constraint:
+        """What keeps one reply in order.
+
+        Args:
+            tools: Those offered.
+            choice: "auto", "none", "required" or the name of the tool to call.
+            parallel: The reply may make several calls.
+        """
+        ...

@@ -15,6 +15,7 @@ import torch
 from vita_model.audio.ctc_adapter import Tokens, collapse
 from vita_model.audio.units import transcript
 from vita_model.engine.chat import Chat
+from vita_model.engine.grammar import Grammars
 from vita_model.engine.layout import lay_out, system_text
 from vita_model.engine.torch_engine import Cancelled, TorchEngine, Usage
 from vita_model.engine.voice import (
@@ -79,8 +80,11 @@ class TinyVoice:
     def __init__(self, parts: TinyParts, *, workers: int = 2) -> None:
         quiet_torch()
         self.parts = parts
-        self._engine = TorchEngine(parts.language, parts.tokenizer)
-        self._chat: Chat = self._engine.chat
+        self._chat = Chat(parts.tokenizer)
+        self._grammars = Grammars(parts.tokenizer, self._chat.call_marks)
+        self._engine = TorchEngine(
+            parts.language, parts.tokenizer, constraints=self._grammars.constraint
+        )
         self._units = parts.language.table[parts.adapter.unit_ids.long()].float()
         self._sight = Sight(parts.tokenizer, parts.language.table)
         self._numbers = count()
@@ -135,6 +139,10 @@ class TinyVoice:
         rows = self._chat.picture([self._sight.ids[word] for word in words])
         return Seen(rows, len(rows))
 
+    async def check_tools(self, tools: Sequence[ToolSpec]) -> None:
+        """Compile the grammar of a tool list; the answers that follow find it ready."""
+        await asyncio.to_thread(self._grammars.compile, tools)
+
     async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
         """Compute the system prompt of a session."""
         names: list[Hashable] = [*self._chat.system(system_text(instructions, tools))]
@@ -185,16 +193,16 @@ class TinyVoice:
             return
         usage = Usage()
         mouth = _Mouth(self.parts, stream, self._speak) if request.speak else None
-        tools = [] if request.tool_choice == "none" else request.tools
         try:
             for event in self._engine.generate(
                 request.session_id,
                 prompt,
-                tools,
+                request.tools,
                 limit=request.max_tokens,
                 cancelled=stream.stopped,
                 usage=usage,
                 tool_choice=request.tool_choice,
+                parallel_calls=request.parallel_calls,
             ):
                 stream.put(event)
                 if mouth and isinstance(event, Text):

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from vita_model.engine.answer import AnswerReader
 from vita_model.engine.cache import Cache
-from vita_model.engine.calls import write_call
 from vita_model.engine.chat import Chat
 from vita_model.engine.constraint import Constraint, ConstraintMaker
 from vita_model.engine.language import LanguageModel
@@ -72,8 +71,8 @@ class TorchEngine:
         model: LanguageModel,
         tokenizer: Tokenizer,
         *,
+        constraints: ConstraintMaker,
         sessions: int = 32,
-        constraints: ConstraintMaker | None = None,
     ) -> None:
         self.model = model
         self._constraints = constraints
@@ -150,6 +149,7 @@ class TorchEngine:
         cancelled: Callable[[], bool],
         usage: Usage,
         tool_choice: str = "auto",
+        parallel_calls: bool = True,
     ) -> Iterator[State | Text | Call]:
         """Answer a prompt: the state first, then text or calls. Fills `usage` on the way.
 
@@ -167,11 +167,8 @@ class TorchEngine:
             usage.first_token_s = time.perf_counter() - begin
             if session.cache.rows[-1] == self.chat.noise:
                 return
-            constraint = self._constraints(tools, tool_choice) if self._constraints else None
-            if constraint is None:
-                yield from self._answer(pen, tools, limit)
-            else:
-                yield from self._constrained(pen, constraint, limit)
+            constraint = self._constraints(tools, tool_choice, parallel=parallel_calls)
+            yield from self._answer(pen, constraint, limit)
 
     def _state(self, pen: _Pen, expects: tuple[Marker, ...]) -> State:
         ids = [self._markers[marker] for marker in expects]
@@ -181,52 +178,36 @@ class TorchEngine:
         pen.write([self._markers[marker]])
         return State(marker, probabilities)
 
-    def _constrained(self, pen: _Pen, constraint: Constraint, limit: int) -> Iterator[Text | Call]:
+    def _answer(self, pen: _Pen, constraint: Constraint, limit: int) -> Iterator[Text | Call]:
         """Answer within a grammar, which decides where calls may stand."""
         reader = AnswerReader(self.tokenizer, self.chat.call, self.chat.call_end)
         while pen.usage.output_tokens < limit:
-            tokens = list(constraint.forced())
-            if not tokens:
-                scores = pen.scores()
-                constraint.mask(scores)
-                tokens = [int(scores.argmax())]
-            if tokens[-1] == self.chat.end:
-                break
+            tokens = self._next(pen, constraint)[: limit - pen.usage.output_tokens]
             pen.write(tokens)
-            for token in tokens:
-                constraint.accept(token)
+            if tokens[-1] == self.chat.end:
+                yield from reader.feed(tokens[:-1])
+                return
             yield from reader.feed(tokens)
-        else:
-            pen.usage.reason = "length"
+        pen.usage.reason = "length"
         pen.write([self.chat.end])
 
-    def _answer(self, pen: _Pen, tools: Sequence[ToolSpec], limit: int) -> Iterator[Text | Call]:
-        written: list[int] = []
-        shown = ""
-        while pen.usage.output_tokens < limit:
-            token = pen.best()
-            if token == self.chat.end:
+    def _next(self, pen: _Pen, constraint: Constraint) -> list[int]:
+        """The next choice and all that it forces, for one pass."""
+        tokens = list(constraint.forced())
+        if not tokens:
+            scores = pen.scores()
+            constraint.mask(scores)
+            tokens = [int(scores.argmax())]
+        done = 0
+        while tokens[-1] != self.chat.end:
+            for token in tokens[done:]:
+                constraint.accept(token)
+            done = len(tokens)
+            forced = constraint.forced()
+            if not forced:
                 break
-            if token == self.chat.call:
-                if tools:
-                    pen.write([token])
-                    yield write_call(pen, tools, self.tokenizer)
-                    pen.write([self.chat.call_end])
-                    continue
-                pen.ban(token)
-                continue
-            if token in self.chat.trained_tokens:
-                pen.ban(token)
-                continue
-            pen.write([token])
-            written.append(token)
-            text: str = self.tokenizer.decode(written, skip_special_tokens=False)
-            if not text.endswith("�"):
-                yield Text(text[len(shown) :])
-                shown = text
-        else:
-            pen.usage.reason = "length"
-        pen.write([self.chat.end])
+            tokens += forced
+        return tokens
 
 
 class _Pen:
@@ -242,26 +223,12 @@ class _Pen:
     ) -> None:
         self._model, self._cache, self._hidden = model, cache, hidden
         self._cancelled, self.usage = cancelled, usage
-        self._banned: list[int] = []
 
     def scores(self) -> Tensor:
-        """Scores of the next token; banned ones are out until something is written."""
-        scores = self._model.logits(self._hidden).clone()
-        scores[self._banned] = float("-inf")
-        return scores
-
-    def ban(self, token: int) -> None:
-        """Exclude a token from the next choice."""
-        self._banned.append(token)
-
-    def best(self, allowed: Sequence[int] | None = None) -> int:
-        """The likeliest next token."""
+        """Scores of the next token."""
         if self._cancelled():
             raise Cancelled
-        if allowed is None:
-            return int(self.scores().argmax())
-        table = self._model.table[torch.tensor(list(allowed))]
-        return allowed[int((table @ self._hidden).argmax())]
+        return self._model.logits(self._hidden).clone()
 
     def write(self, ids: Sequence[int]) -> None:
         """Append tokens in one pass."""
@@ -270,4 +237,3 @@ class _Pen:
         if ids:
             self._hidden = self._model.extend(self._cache, self._model.rows(ids), list(ids))
             self.usage.output_tokens += len(ids)
-            self._banned.clear()

@@ -50,6 +50,10 @@ class PictureError(MediaError):
     """A picture cannot be read; the message says what is wrong with it."""
 
 
+class ToolError(ValueError):
+    """Tools cannot be offered as they are; the message says which one and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
     """A tool the caller's business offers. `parameters` is a JSON schema of an object."""
@@ -129,6 +133,7 @@ class Request:
     speak: bool = True
     max_tokens: int = 400
     tool_choice: str = "auto"
+    parallel_calls: bool = True
     voice: str = "default"
 
 
@@ -262,6 +267,14 @@ class VoiceModel(Protocol):
 
         Raises:
             PictureError: it cannot be read, or is too large or too small.
+        """
+        ...
+
+    async def check_tools(self, tools: Sequence[ToolSpec]) -> None:
+        """Make ready for replies that may call these tools.
+
+        Raises:
+            ToolError: A tool's parameters are no JSON schema, or use what calls cannot be held to.
         """
         ...
 
