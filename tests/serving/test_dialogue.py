@@ -700,3 +700,23 @@ def test_an_answer_may_have_settings_of_its_own() -> None:
     talk.send("response.create", response={"instructions": None, "tools": []})
     request = talk.all(StartReply)[1].request
     assert (request.instructions, list(request.tools)) == ("Be brief.", [])
+
+
+@pytest.mark.parametrize(
+    "choice", [{"type": "function", "name": "ring"}, {"type": "function"}, "ring"]
+)
+def test_only_a_tool_on_offer_can_be_asked_for(choice: object) -> None:
+    talk = Talk(tools=[TOOL])
+    talk.send("response.create", response={"tool_choice": choice})
+    assert talk.kinds == ["error"]
+    assert talk.last("error")["error"]["param"] == "tool_choice"
+    talk.send("response.create", response={"tool_choice": "required"})
+    assert talk.all(StartReply)[0].request.tool_choice == "required"
+
+
+def test_whether_several_tools_may_be_called_at_once() -> None:
+    talk = Talk(tools=[TOOL], parallel_tool_calls=False)
+    talk.send("response.create")
+    talk.reply([DONE])
+    talk.send("response.create", response={"parallel_tool_calls": True})
+    assert [start.request.parallel_calls for start in talk.all(StartReply)] == [False, True]

@@ -155,6 +155,28 @@ async def test_a_model_that_fails_costs_one_answer(start: Start, question: bytes
         assert response["status"] == "completed"
 
 
+@pytest.mark.parametrize(
+    ("kind", "holder"), [("session.update", "session"), ("response.create", "response")]
+)
+async def test_a_tool_that_calls_cannot_be_held_to_is_refused(
+    start: Start, kind: str, holder: str
+) -> None:
+    tool = {"type": "function", "name": "odd", "parameters": {"not": {}}}
+    async with start() as running, running.connect() as socket:
+        await until(socket, "session.created")
+        await send(socket, kind, event_id="e1", **{holder: {"tools": [tool]}})
+        error = (await until(socket, "error"))[-1]["error"]
+        assert (error["code"], error["param"], error["event_id"]) == (
+            "invalid_value",
+            "tools",
+            "e1",
+        )
+        assert "'odd'" in error["message"]
+        await send(socket, "response.create")
+        assert (await until(socket, "response.done"))[-1]["response"]["status"] == "completed"
+        assert not running.model.requests[-1].tools
+
+
 async def test_a_model_that_hangs_is_given_up(start: Start) -> None:
     async with start(limits=Limits(reply_step=0.05)) as running, running.connect() as socket:
         running.model.replies.append([QUERY])

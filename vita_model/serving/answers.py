@@ -104,6 +104,7 @@ class Answers:
             speak=options.speak,
             max_tokens=options.max_tokens,
             tool_choice=options.tool_choice,
+            parallel_calls=options.parallel_calls,
             voice=options.voice,
         )
         return [StartReply(reply.id, request)]

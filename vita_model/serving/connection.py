@@ -13,7 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from vita_model.audio.telephone import WIRE_RATE, WIRE_WIDTH, WireDecoder
-from vita_model.engine.voice import PictureError, ReplyEvent, Samples, ToolSpec, VoiceModel
+from vita_model.engine.voice import (
+    PictureError,
+    ReplyEvent,
+    Samples,
+    ToolError,
+    ToolSpec,
+    VoiceModel,
+)
 from vita_model.serving.conversation import decode_base64
 from vita_model.serving.dialogue import Dialogue
 from vita_model.serving.effects import (
@@ -72,6 +79,7 @@ class Limits:
     send: float = 20.0
     hear: float = 30.0
     see: float = 10.0
+    check_tools: float = 5.0
     reply_step: float = 30.0
     prepare: float = 60.0
     forget: float = 5.0
@@ -135,9 +143,22 @@ class Connection:
             if isinstance(event, AppendAudio):
                 await self._append(decode_base64(event.audio, "audio"))
             else:
+                await self._check_tools(self._dialogue.new_tools(event))
                 self._carry_out(self._dialogue.handle(event))
         except ProtocolError as error:
             self._outbox.post(error_event(error, client_event_id(message)))
+
+    async def _check_tools(self, tools: Sequence[ToolSpec]) -> None:
+        if not tools:
+            return
+        try:
+            async with asyncio.timeout(self._limits.check_tools):
+                await self._model.check_tools(tools)
+        except ToolError as error:
+            raise ProtocolError(str(error), "invalid_value", "tools") from None
+        except TimeoutError:
+            sentence = "Checking the tools took too long; offer fewer or simpler ones."
+            raise ProtocolError(sentence, "invalid_value", "tools") from None
 
     async def _append(self, data: bytes) -> None:
         """Take audio a second at a time: a long recording must not hold up other sessions."""

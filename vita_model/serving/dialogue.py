@@ -8,10 +8,10 @@ returns effects in the order they are to be carried out. Its parts: `Caller` fol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import singledispatchmethod
 
-from vita_model.engine.voice import Heard, ReplyEvent, Seen
+from vita_model.engine.voice import Heard, ReplyEvent, Seen, ToolSpec
 from vita_model.serving.answers import Answers
 from vita_model.serving.caller import Caller
 from vita_model.serving.conversation import Conversation, decode_base64
@@ -105,6 +105,18 @@ class Dialogue:
     def append(self, data: bytes) -> list[Effect]:
         """Take the caller's audio in the session's input format."""
         return self._caller.append(data)
+
+    def new_tools(self, event: ClientEvent) -> Sequence[ToolSpec]:
+        """Tools that an event offers; the model should check them before it is handled."""
+        try:
+            match event:
+                case SessionUpdate(session=patch) if "tools" in patch:
+                    return self._session.updated(patch).options(None).tools
+                case CreateResponse(response=dict(patch)) if "tools" in patch:
+                    return self._session.options(patch).tools
+        except ProtocolError:
+            pass  # `handle` says what is wrong with it
+        return ()
 
     def handle(self, event: ClientEvent) -> list[Effect]:
         """Take one event of the client. A fault is answered with an `error` event."""

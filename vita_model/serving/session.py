@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -224,6 +225,7 @@ class Session(_Settings):
                 raise explain(error, "response.audio.output") from None
         tools = self.tools if request.tools is None else request.tools
         choice = self.tool_choice if request.tool_choice is None else request.tool_choice
+        parallel = request.parallel_tool_calls
         limit = request.max_output_tokens or self.max_output_tokens
         return ReplyOptions(
             instructions=self.instructions
@@ -231,7 +233,8 @@ class Session(_Settings):
             else request.instructions,
             speak="audio" in (request.output_modalities or self.output_modalities),
             tools=tuple(ToolSpec(t.name, t.description, t.parameters) for t in tools),
-            tool_choice=choice if isinstance(choice, str) else _named_tool(choice),
+            tool_choice=_chosen(choice, [tool.name for tool in tools]),
+            parallel_calls=self.parallel_tool_calls if parallel is None else parallel,
             max_output_tokens=limit,
             wire=output.format.type,
             voice=output.voice if isinstance(output.voice, str) else str(output.voice.get("id")),
@@ -247,6 +250,7 @@ class ReplyOptions:
     speak: bool
     tools: tuple[ToolSpec, ...]
     tool_choice: str
+    parallel_calls: bool
     max_output_tokens: int | Literal["inf"]
     wire: WireFormat
     voice: str
@@ -270,6 +274,7 @@ class _ResponsePatch(_Settings):
     output_modalities: list[Modality] | None = None
     tools: list[FunctionTool] | None = None
     tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     max_output_tokens: MaxTokens | None = None
     audio: dict[str, Json | None] | None = None
     metadata: dict[str, str] | None = None
@@ -304,10 +309,19 @@ class _ResponsePatch(_Settings):
             )
 
 
-def _named_tool(choice: Json) -> str:
-    name = choice.get("name")
+def _chosen(choice: ToolChoice, offered: Sequence[str]) -> str:
+    """A mode, or the name of the only tool that may be called."""
+    if choice in ("auto", "none", "required"):
+        return str(choice)
+    name = choice if isinstance(choice, str) else choice.get("name")
     if not isinstance(name, str) or not name:
         raise ProtocolError("tool_choice names no function.", "invalid_value", "tool_choice")
+    if name not in offered:
+        raise ProtocolError(
+            f"tool_choice names {name!r}, which is not among the tools.",
+            "invalid_value",
+            "tool_choice",
+        )
     return name
 
 
