@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -45,3 +45,28 @@ class ConstraintMaker(Protocol):
             parallel: The reply may make several calls.
         """
         ...
+
+
+def next_tokens(constraint: Constraint, scores: Callable[[], Tensor], end: int) -> list[int]:
+    """The next choice and all that it forces, for one pass; accepted already.
+
+    Args:
+        constraint: That of the reply.
+        scores: Gives scores of the next token, `[vocabulary]`, to be changed in place.
+        end: The token that ends a turn.
+    """
+    tokens = list(constraint.forced())
+    if not tokens:
+        found = scores()
+        constraint.mask(found)
+        tokens = [int(found.argmax())]
+    done = 0
+    while tokens[-1] != end:
+        for token in tokens[done:]:
+            constraint.accept(token)
+        done = len(tokens)
+        forced = constraint.forced()
+        if not forced:
+            break
+        tokens += forced
+    return tokens

@@ -16,7 +16,7 @@ from torch import Tensor
 from vita_model.engine.answer import AnswerReader
 from vita_model.engine.cache import Cache
 from vita_model.engine.chat import Chat
-from vita_model.engine.constraint import Constraint, ConstraintMaker
+from vita_model.engine.constraint import Constraint, ConstraintMaker, next_tokens
 from vita_model.engine.language import LanguageModel
 from vita_model.engine.voice import Call, EngineStats, Marker, State, Text, ToolSpec
 
@@ -182,7 +182,8 @@ class TorchEngine:
         """Answer within a grammar, which decides where calls may stand."""
         reader = AnswerReader(self.tokenizer, self.chat.call, self.chat.call_end)
         while pen.usage.output_tokens < limit:
-            tokens = self._next(pen, constraint)[: limit - pen.usage.output_tokens]
+            tokens = next_tokens(constraint, pen.scores, self.chat.end)
+            tokens = tokens[: limit - pen.usage.output_tokens]
             pen.write(tokens)
             if tokens[-1] == self.chat.end:
                 yield from reader.feed(tokens[:-1])
@@ -190,24 +191,6 @@ class TorchEngine:
             yield from reader.feed(tokens)
         pen.usage.reason = "length"
         pen.write([self.chat.end])
-
-    def _next(self, pen: _Pen, constraint: Constraint) -> list[int]:
-        """The next choice and all that it forces, for one pass."""
-        tokens = list(constraint.forced())
-        if not tokens:
-            scores = pen.scores()
-            constraint.mask(scores)
-            tokens = [int(scores.argmax())]
-        done = 0
-        while tokens[-1] != self.chat.end:
-            for token in tokens[done:]:
-                constraint.accept(token)
-            done = len(tokens)
-            forced = constraint.forced()
-            if not forced:
-                break
-            tokens += forced
-        return tokens
 
 
 class _Pen:

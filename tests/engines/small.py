@@ -1,0 +1,57 @@
+"""A small Qwen2 with random weights and a tokenizer of bytes, in a checkpoint folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from vita_model.engine.grammar import CallMarks
+
+SPECIAL = ("<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>", "☞", "☜", "☟")
+LIMIT = 640
+"""Rows of a conversation."""
+
+
+def tokenizer() -> Tokenizer:
+    """One token a byte, and the special ones."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    found = Tokenizer(models.BPE({letter: place for place, letter in enumerate(alphabet)}, []))
+    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    found.decoder = decoders.ByteLevel()
+    found.add_special_tokens([AddedToken(text, normalized=False) for text in SPECIAL])
+    return found
+
+
+def marks() -> CallMarks:
+    """How the tokenizer marks calls."""
+    start, end, call, call_end, *states = (tokenizer().token_to_id(text) for text in SPECIAL)
+    return CallMarks(call, call_end, end, "\n", "\n", reserved=(start, *states))
+
+
+def model() -> Qwen2ForCausalLM:
+    """Random weights, large enough that its choices are clear."""
+    torch.manual_seed(3)
+    config = Qwen2Config(
+        vocab_size=272,
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2 * LIMIT,
+        tie_word_embeddings=False,
+        initializer_range=0.2,
+        eos_token_id=tokenizer().token_to_id("<|im_end|>"),
+    )
+    return Qwen2ForCausalLM(config).eval()
+
+
+def save(folder: Path) -> Path:
+    """Write both as transformers and vLLM read them."""
+    model().save_pretrained(folder)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer(), eos_token="<|im_end|>")
+    fast.save_pretrained(folder)
+    return folder
