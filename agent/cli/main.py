@@ -24,6 +24,7 @@ from agent.cli import (
     model,
     serve,
     tools,
+    train,
     twin,
     users,
 )
@@ -65,3 +66,4 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 app.command("model", context_settings=model.PASS_ON)(model.model)
+app.command("train", context_settings=model.PASS_ON)(train.train)

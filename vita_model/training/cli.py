@@ -1,0 +1,102 @@
+"""`vita train`: run a recipe, or see what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vita_model.training.recipe import Recipe
+
+EXIT_CANNOT = 2
+EXIT_STOPPED = 130
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    *,
+    stage: Annotated[
+        list[str] | None, typer.Option(help="Only this stage; may be repeated.")
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder for states and checkpoints.", show_default="var/train/NAME"),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where it was stopped.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only say what it takes.")] = False,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between saved states.")] = 500,
+) -> None:
+    """Train a model stage by stage. Ctrl-C saves the state; --resume goes on from it."""
+    from vita_model.training.recipe import RecipeError, find_recipe, read_recipe
+
+    try:
+        found = read_recipe(find_recipe(recipe))
+        for name in stage or ():
+            found.stage(name)
+    except RecipeError as error:
+        raise _end(str(error)) from None
+    if dry_run:
+        _show_plan(found)
+        return
+    from accelerate import PartialState
+
+    from vita_model.checkpoint import CheckpointError
+    from vita_model.training.conversations import DatasetError
+    from vita_model.training.progress import showing
+    from vita_model.training.run import run_recipe
+    from vita_model.training.tasks.task import TaskError
+    from vita_model.training.trainer import TrainingError
+
+    folder = work or Path("var/train") / found.name
+    try:
+        with showing(visible=PartialState().is_main_process) as report:
+            made = run_recipe(
+                found, folder, stages=stage, resume=resume, save_every=save_every, report=report
+            )
+    except (
+        RecipeError,
+        CheckpointError,
+        DatasetError,
+        TaskError,
+        TrainingError,
+        ValueError,
+    ) as error:
+        raise _end(f"Training cannot go on: {error}") from None
+    for one in made:
+        if one.checkpoint is None:
+            typer.echo(f"Stage {one.stage} was stopped after step {one.step}; --resume goes on.")
+            raise typer.Exit(EXIT_STOPPED)
+        typer.echo(f"Stage {one.stage} is done: {one.checkpoint}")
+
+
+def _show_plan(recipe: Recipe) -> None:
+    from rich.console import Console
+
+    from vita_model.checkpoint import CheckpointError
+    from vita_model.training.plan import disagreements, plan, table
+
+    try:
+        plans = plan(recipe)
+    except (CheckpointError, ValueError) as error:
+        raise _end(f"The model cannot be built: {error}") from None
+    console = Console()
+    console.print(table(recipe, plans))
+    lines = disagreements(recipe)
+    if lines:
+        console.print("Where paper and published code disagree, or are silent:")
+        for line in lines:
+            console.print(f"  {line}")
+
+
+def _end(message: str) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(EXIT_CANNOT)
+
+
+if __name__ == "__main__":
+    app(prog_name="vita train")
