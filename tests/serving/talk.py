@@ -71,9 +71,13 @@ class Talk:
         message = json.dumps({"type": kind, "event_id": "client_1", **fields})
         return self._take(self.dialogue.handle(parse_client_event(message)))
 
-    def speech(self, ms: int) -> list[Effect]:
+    def clear_sent(self) -> None:
+        """Forget what was sent, but not what the model is asked."""
+        self.effects = [effect for effect in self.effects if not isinstance(effect, Send)]
+
+    def speech(self, ms: int, loudness: float = 0.5) -> list[Effect]:
         at = np.arange(RATE * ms // 1000) / RATE
-        return self._audio(0.5 * np.sin(2 * np.pi * 300 * at))
+        return self._audio(loudness * np.sin(2 * np.pi * 300 * at))
 
     def silence(self, ms: int) -> list[Effect]:
         return self._audio(np.zeros(RATE * ms // 1000))
@@ -99,6 +103,10 @@ class Talk:
 
     def give(self, reply_id: str, event: ReplyEvent) -> list[Effect]:
         return self._take(self.dialogue.replied(reply_id, event))
+
+    def failed(self, reply_id: str) -> list[Effect]:
+        """The model cannot answer."""
+        return self._take(self.dialogue.reply_failed(reply_id, "no mouth"))
 
     def _audio(self, samples: np.ndarray) -> list[Effect]:
         data = (samples * 32_767).astype("<i2").tobytes()

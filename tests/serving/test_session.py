@@ -43,7 +43,7 @@ def test_formats_change_as_a_whole() -> None:
     assert shown["output"]["format"] == {"type": "audio/pcm", "rate": 24_000}
 
 
-@pytest.mark.parametrize(("eagerness", "silence"), [("low", 800), ("auto", 500), ("high", 250)])
+@pytest.mark.parametrize(("eagerness", "silence"), [("low", 1_200), ("auto", 640), ("high", 420)])
 def test_an_eager_agent_waits_for_less_silence(eagerness: str, silence: int) -> None:
     detection = {"type": "semantic_vad", "eagerness": eagerness}
     rules = _input({"turn_detection": detection}).rules

@@ -8,7 +8,7 @@ from vita_model.serving.turns import MAX_TURN_WINDOWS, Signal, TurnDetector, Tur
 
 pytestmark = pytest.mark.unit
 
-STARTED, HELD, PAUSED, RESUMED, STOPPED = Signal
+STARTED, LOOK, PAUSED, RESUMED, STOPPED = Signal
 
 
 def _signals(windows: str, rules: TurnRules | None = None) -> list[tuple[int, Signal]]:
@@ -30,7 +30,7 @@ def test_a_click_is_no_speech() -> None:
 
 def test_quiet_speech_holds_a_turn_but_does_not_begin_one() -> None:
     assert _signals("----") == []
-    assert _signals("##" + "-" * 40) == [(1, STARTED), (9, HELD)]
+    assert _signals("##" + "-" * 8) == [(1, STARTED), (8, LOOK)]
 
 
 def test_short_gaps_are_part_of_speech() -> None:
@@ -42,9 +42,43 @@ def test_speech_after_a_pause_goes_on_with_the_turn() -> None:
     assert [signal for _, signal in signals] == [STARTED, PAUSED, RESUMED, PAUSED, STOPPED]
 
 
-def test_held_counts_speech_and_not_pauses() -> None:
-    assert (HELD in dict(map(reversed, _signals("####...#####"))), 1) == (False, 1)
-    assert HELD in dict(map(reversed, _signals("####...######")))
+def test_looks_count_speech_and_not_pauses() -> None:
+    assert LOOK not in dict(map(reversed, _signals("####...####")))
+    assert LOOK in dict(map(reversed, _signals("####...#####")))
+
+
+def test_looks_are_frequent_while_a_decision_is_due_and_seldom_later() -> None:
+    looks = [at + 1 for at, signal in _signals("#" * 40) if signal is LOOK]
+    assert looks == [9, 12, 15, 17, 25, 33]
+
+
+def test_a_turn_waits_longer_or_ends_sooner_when_told_to() -> None:
+    detector = TurnDetector(TurnRules())
+    for _ in range(4):
+        detector.feed(0.9)
+    detector.wait(960)
+    silence = [signal for _ in range(30) for signal in detector.feed(0.1)]
+    assert silence == [PAUSED, STOPPED]
+    assert _after(detector, 960) == 30
+    assert _after(detector, 224) == 7
+
+
+def _after(detector: TurnDetector, silence_ms: int) -> int:
+    """Silent windows until a turn of four windows ends."""
+    for _ in range(4):
+        detector.feed(0.9)
+    detector.wait(silence_ms)
+    return next(at for at in range(1, 100) if STOPPED in detector.feed(0.1))
+
+
+def test_patience_is_forgotten_when_the_caller_speaks_on() -> None:
+    detector = TurnDetector(TurnRules(silence_ms=320))
+    for _ in range(4):
+        detector.feed(0.9)
+    detector.wait(3_200)
+    for probability in (0.1, 0.9, 0.9):
+        detector.feed(probability)
+    assert next(at for at in range(1, 100) if STOPPED in detector.feed(0.1)) == 10
 
 
 def test_an_impatient_rule_pauses_and_stops_at_once() -> None:
@@ -53,5 +87,5 @@ def test_an_impatient_rule_pauses_and_stops_at_once() -> None:
 
 
 def test_a_turn_has_an_end_even_without_silence() -> None:
-    signals = _signals("#" * (MAX_TURN_WINDOWS + 2))
-    assert [signal for _, signal in signals] == [STARTED, HELD, STOPPED, STARTED]
+    signals = [signal for _, signal in _signals("#" * (MAX_TURN_WINDOWS + 2)) if signal != LOOK]
+    assert signals == [STARTED, STOPPED, STARTED]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from vita_model.engine.voice import Done, ReplyEvent, Request
+from vita_model.engine.voice import Done, Entry, Heard, ReplyEvent, Request, UserSpeech
 from vita_model.serving.conversation import Conversation
+from vita_model.serving.early import EarlyReply
 from vita_model.serving.effects import CancelReply, Effect, StartReply, StartSaying, sends
 from vita_model.serving.events import Json, ProtocolError
 from vita_model.serving.recordings import Recordings
@@ -39,6 +40,7 @@ class Answers:
         self._began = 0.0
         self._waits_for_hearing = False
         self._queued: ReplyOptions | None = None
+        self._early: EarlyReply | None = None
         self._speaks_until = 0.0
         self.has_spoken = False
         """Some speech was sent in this session."""
@@ -95,22 +97,31 @@ class Answers:
         if reply is None or not self._waits_for_hearing or self._conversation.pending:
             return []
         self._waits_for_hearing = False
-        options = reply.options
-        request = Request(
-            session_id=self._session_id,
-            instructions=options.instructions,
-            tools=options.tools,
-            entries=self._conversation.entries(),
-            speak=options.speak,
-            max_tokens=options.max_tokens,
-            tool_choice=options.tool_choice,
-            parallel_calls=options.parallel_calls,
-            voice=options.voice,
-        )
-        return [StartReply(reply.id, request)]
+        return [StartReply(reply.id, self._request(reply.options, self._conversation.entries()))]
+
+    def anticipate(self, options: ReplyOptions, heard: Heard) -> list[Effect]:
+        """Begin to answer before the turn is certain; nobody is told until it is."""
+        effects = self.take_back()
+        if self._active is not None or self._queued is not None or self._conversation.pending:
+            return effects
+        request = self._request(options, [*self._conversation.entries(), UserSpeech(heard)])
+        self._early = EarlyReply(self._new_id("resp"), request)
+        return [*effects, StartReply(self._early.id, request)]
+
+    def anticipates(self, reply_id: str) -> bool:
+        """The answer of that id was begun before the turn is certain."""
+        return self._early is not None and self._early.id == reply_id
+
+    def take_back(self) -> list[Effect]:
+        """The turn went on, or came to nothing: throw away what was begun early."""
+        early, self._early = self._early, None
+        return [] if early is None or early.over else [CancelReply(early.id)]
 
     def take(self, reply_id: str, event: ReplyEvent) -> list[Effect]:
         """A piece of the answer. Pieces of an ended answer are ignored."""
+        if self._early is not None and self._early.id == reply_id:
+            self._early.events.append(event)
+            return []
         reply = self._active
         if reply is None or reply.id != reply_id:
             return []
@@ -131,6 +142,10 @@ class Answers:
 
     def fail(self, reply_id: str, reason: str) -> list[Effect]:
         """The model could not answer. The session goes on."""
+        if self._early is not None and self._early.id == reply_id:
+            if not self._early.over:
+                self._early = None  # the model is asked again when the turn is certain
+            return []
         reply = self._active
         if reply is None or reply.id != reply_id:
             return []
@@ -173,8 +188,22 @@ class Answers:
             effects += sends(dropped.created() + dropped.finish("cancelled", _cancelled(reason)))
         return effects
 
-    def _new_reply(self, options: ReplyOptions) -> Reply:
+    def _request(self, options: ReplyOptions, entries: Sequence[Entry]) -> Request:
+        return Request(
+            session_id=self._session_id,
+            instructions=options.instructions,
+            tools=options.tools,
+            entries=entries,
+            speak=options.speak,
+            max_tokens=options.max_tokens,
+            tool_choice=options.tool_choice,
+            parallel_calls=options.parallel_calls,
+            voice=options.voice,
+        )
+
+    def _new_reply(self, options: ReplyOptions, reply_id: str | None = None) -> Reply:
         return Reply(
+            reply_id=reply_id or self._new_id("resp"),
             options=options,
             conversation=self._conversation,
             recordings=self._recordings,
@@ -184,13 +213,26 @@ class Answers:
         )
 
     def _start(self, options: ReplyOptions) -> list[Effect]:
-        reply = self._new_reply(options)
+        early = self._fitting(options)
+        effects = self.take_back() if early is None else []
+        self._early = None
+        reply = self._new_reply(options, None if early is None else early.id)
         self._active, self._began = reply, self._clock()
-        effects = sends(reply.created())
+        effects += sends(reply.created())
         if options.say is not None:
             return [*effects, StartSaying(reply.id, options.say, options.voice)]
+        if early is not None:
+            reply.note("vita_early", "true")
+            return effects + [e for event in early.events for e in self.take(reply.id, event)]
         self._waits_for_hearing = True
         return [*effects, *self.resume()]
+
+    def _fitting(self, options: ReplyOptions) -> EarlyReply | None:
+        """What was begun early, if it is the answer that is wanted now."""
+        if self._early is None or options.say is not None or self._conversation.pending:
+            return None
+        wanted = self._request(options, self._conversation.entries())
+        return self._early if self._early.answers(wanted) else None
 
     def _count_speech(self, reply: Reply, before_ms: float) -> None:
         added_ms = reply.audio_ms - before_ms

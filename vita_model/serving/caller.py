@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vita_model.audio.telephone import WireFormat
-from vita_model.engine.voice import Heard, Samples
+from vita_model.engine.voice import Heard, Samples, State
 from vita_model.serving.answers import Answers
 from vita_model.serving.conversation import Conversation
 from vita_model.serving.effects import Effect, item_added, send, sends
@@ -13,10 +13,14 @@ from vita_model.serving.events import Json, ProtocolError
 from vita_model.serving.hearing import Hearing, Hearings, Utterance
 from vita_model.serving.items import Message, SpeechPart
 from vita_model.serving.listener import Listener, Turn
+from vita_model.serving.overlap import FAR_DB, CallerLevel, Verdict, loudness
+from vita_model.serving.patience import silence_ms
 from vita_model.serving.recordings import Recordings
 from vita_model.serving.session import SemanticVad, Session
+from vita_model.serving.talkover import Talkover
 from vita_model.serving.turns import Signal
-from vita_model.serving.vad import VAD_RATE, SpeechDetector
+from vita_model.serving.vad import VAD_RATE, WINDOW, SpeechDetector
+from vita_model.serving.words import is_finished
 
 MIN_COMMIT_MS = 100
 
@@ -41,6 +45,9 @@ class Caller:
         self._new_id = new_id
         self._listener = Listener(detector, self.wire, session.rules)
         self._hearings = Hearings(new_id)
+        self._level = CallerLevel()
+        self._far_turns = 0
+        self._ducked = False
 
     @property
     def wire(self) -> WireFormat:
@@ -54,14 +61,21 @@ class Caller:
 
     @property
     def speaking(self) -> bool:
-        """A turn is going on."""
-        return self._listener.speaking
+        """A turn is going on, as far as the agent minds it."""
+        talkover = self._talkover
+        passing = talkover is not None and talkover.verdict is Verdict.GO_ON
+        return self._listener.speaking and not passing
+
+    @property
+    def _talkover(self) -> Talkover | None:
+        utterance = self._hearings.utterance
+        return None if utterance is None else utterance.talkover
 
     def configure(self, session: Session) -> list[Effect]:
         """Take new settings."""
         self._session = session
         self._listener.configure(self.wire, session.rules)
-        return [] if self._listener.speaking else self._hearings.drop()
+        return [] if self._listener.speaking else self._forget()
 
     def append(self, data: bytes) -> list[Effect]:
         """Take audio in the session's input format."""
@@ -79,14 +93,21 @@ class Caller:
                 f"There is less than {MIN_COMMIT_MS} ms of audio to commit.",
                 "input_audio_buffer_commit_empty",
             )
-        effects = self._hearings.speech_goes_on()
+        effects = [*self._hearings.speech_goes_on(), *self._answers.take_back()]
+        effects += self._duck(on=False)
         utterance = self._hearings.utterance or Utterance(self._new_id("item"))
         return effects + self._committed(utterance, samples)
 
     def clear(self) -> list[Effect]:
         """The client takes back the audio of the turn going on."""
         self._listener.clear()
-        return [*self._hearings.drop(), send("input_audio_buffer.cleared")]
+        return [*self._forget(), send("input_audio_buffer.cleared")]
+
+    def _forget(self) -> list[Effect]:
+        """There is no turn going on."""
+        looks = [] if self._talkover is None else self._talkover.drop()
+        dropped = [*self._hearings.drop(), *self._answers.take_back()]
+        return [*looks, *dropped, *self._duck(on=False)]
 
     def upload(self, item: Message, audio: bytes, seconds: float) -> list[Effect]:
         """Listen to the audio of an item that the client made."""
@@ -95,8 +116,22 @@ class Caller:
 
     def heard(self, hearing_id: str, result: Heard | str) -> list[Effect]:
         """The model has listened, or a string tells why it could not."""
+        talkover = self._talkover
+        if talkover is not None and talkover.looked(hearing_id, result):
+            return self._settle()
         hearing = self._hearings.take(hearing_id, result)
-        return [] if hearing is None else self._listened(hearing, result)
+        if hearing is not None:
+            return self._listened(hearing, result)
+        utterance = self._hearings.utterance
+        early = utterance is not None and utterance.hearing_id == hearing_id
+        return self._heard_early(result) if early else []
+
+    def felt(self, state: State) -> list[Effect]:
+        """The model began to answer what was heard at a pause, and tells whether it is a question."""
+        utterance = self._hearings.utterance
+        if utterance is not None and isinstance(utterance.result, Heard):
+            self._be_patient(utterance.result, state.probabilities.get("noise"))
+        return []
 
     def heard_partly(self, hearing_id: str, text: str) -> list[Effect]:
         """The model has understood some words of what it listens to: all of them so far."""
@@ -115,63 +150,159 @@ class Caller:
         match turn.signal:
             case Signal.STARTED:
                 return self._speech_started(turn.at_ms)
-            case Signal.HELD:
-                return self._speech_held()
+            case Signal.LOOK:
+                return self._look()
             case Signal.PAUSED:
                 return self._hearings.listen_early(turn.samples)
             case Signal.RESUMED:
-                return self._hearings.speech_goes_on()
+                return [*self._hearings.speech_goes_on(), *self._answers.take_back()]
             case Signal.STOPPED:
                 return self._speech_stopped(turn.at_ms, turn.samples)
 
     def _speech_started(self, at_ms: int) -> list[Effect]:
-        utterance = self._hearings.begin(over_agent=self._answers.agent_speaks)
-        started = send(
-            "input_audio_buffer.speech_started", audio_start_ms=at_ms, item_id=utterance.item_id
-        )
-        return [started] if self._semantic else [started, *self._interrupt()]
+        held_back = self._semantic and self.interruptible and self._answers.agent_speaks
+        talkover = Talkover(self._level, self._new_id) if held_back else None
+        utterance = self._hearings.begin(at_ms, talkover)
+        return self._duck(on=True) if held_back else self._announce(utterance)
 
-    def _speech_held(self) -> list[Effect]:
-        if self._hearings.utterance is not None:
-            self._hearings.utterance.held = True
-        return self._interrupt() if self._semantic else []
+    def _announce(self, utterance: Utterance) -> list[Effect]:
+        """Tell the client that the caller speaks, which makes it stop the agent."""
+        looks = [] if utterance.talkover is None else utterance.talkover.drop()
+        utterance.talkover = None
+        self._ducked = False
+        started = send(
+            "input_audio_buffer.speech_started",
+            audio_start_ms=utterance.start_ms,
+            item_id=utterance.item_id,
+        )
+        return [*looks, started, *self._interrupt()]
+
+    def _duck(self, *, on: bool) -> list[Effect]:
+        """Ask the client to lower the agent's voice, or to raise it again."""
+        if on == self._ducked:
+            return []
+        self._ducked = on
+        return [send("rate_limits.updated", rate_limits=[], vita_duck=on)]
+
+    def _look(self) -> list[Effect]:
+        utterance, talkover = self._hearings.utterance, self._talkover
+        if utterance is None or talkover is None:
+            return []
+        if not self._answers.agent_speaks:
+            return self._announce(utterance)
+        looks = talkover.look(self._listener.so_far, self._listener.spoken_ms)
+        return [*looks, *self._settle()]
+
+    def _settle(self) -> list[Effect]:
+        """Do what a sound over the agent's speech is taken for."""
+        utterance, talkover = self._hearings.utterance, self._talkover
+        if utterance is None or talkover is None:
+            return []
+        match talkover.verdict:
+            case Verdict.STOP:
+                return self._announce(utterance)
+            case Verdict.GO_ON:
+                return [*self._duck(on=False), *self._answers.give_next()]
+            case Verdict.OPEN:
+                return []
+
+    def _heard_early(self, result: Heard | str) -> list[Effect]:
+        """The model has listened to what was said before a pause."""
+        talkover, detection = self._talkover, self._session.audio.input.turn_detection
+        if talkover is not None:
+            talkover.paused(self._listener.so_far, self._listener.spoken_ms, result)
+            return self._settle()
+        if not isinstance(result, Heard) or detection is None:
+            return []
+        self._be_patient(result, None)
+        worth = bool(result.transcript) and detection.create_response
+        if not worth or (self._semantic and not is_finished(result.transcript)):
+            return []
+        return self._answers.anticipate(self._session.options(None), result)
+
+    def _be_patient(self, heard: Heard, noise: float | None) -> None:
+        """Wait for more as long as what was said makes it likely."""
+        detection = self._session.audio.input.turn_detection
+        if isinstance(detection, SemanticVad):
+            finished = is_finished(heard.transcript) if heard.transcript else None
+            silence = silence_ms(detection.eagerness, finished=finished, noise=noise)
+            self._listener.wait(silence)
 
     def _speech_stopped(self, at_ms: int, samples: Samples) -> list[Effect]:
         utterance = self._hearings.utterance
         detection = self._session.audio.input.turn_detection
         if utterance is None or detection is None:
             return []
-        stopped = send(
-            "input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=utterance.item_id
+        effects: list[Effect] = []
+        if utterance.talkover is not None:
+            if self._answers.agent_speaks and not self._is_question(utterance, samples):
+                return [*self._duck(on=False), *self._passed(utterance, at_ms, samples)]
+            effects += self._announce(utterance)
+        effects.append(
+            send("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=utterance.item_id)
         )
-        if self._is_backchannel(utterance):
-            committed = self._committed(utterance, samples, in_model=False)
-            return [stopped, *committed, *self._answers.give_next()]
-        effects = [stopped, *self._committed(utterance, samples)]
+        if self._is_far(samples):
+            return [*effects, *self._passed(utterance, at_ms, samples)]
+        effects += self._committed(utterance, samples)
         if not detection.create_response:
             return effects + self._answers.give_next()
         effects += self._interrupt()
         return effects + self._answers.answer_turn(self._session.options(None))
 
-    def _is_backchannel(self, utterance: Utterance) -> bool:
-        """A short sound while the agent speaks, and goes on speaking, asks for no answer."""
-        short = self._semantic and not utterance.held
-        return short and utterance.over_agent and self._answers.agent_speaks
+    def _is_question(self, utterance: Utterance, samples: Samples) -> bool:
+        """A sound over the agent's speech is over: does it want an answer?"""
+        talkover = utterance.talkover
+        if talkover is None:
+            return True
+        talkover.paused(samples, self._listener.spoken_ms, utterance.result)
+        return talkover.verdict is Verdict.STOP
+
+    def _is_far(self, samples: Samples) -> bool:
+        """Somebody else spoke, or not to the phone. Twice in a row it was the caller after all."""
+        if not self._semantic:
+            return False
+        loud = loudness(samples, WINDOW)
+        below = self._level.below(loud)
+        if below is not None and below > FAR_DB and self._far_turns == 0:
+            self._far_turns += 1
+            return True
+        if self._far_turns:
+            self._level.forget()
+        self._far_turns = 0
+        self._level.note(loud)
+        return False
+
+    def _passed(self, utterance: Utterance, at_ms: int, samples: Samples) -> list[Effect]:
+        """A sound in passing: it is kept for the record, and nobody answers it.
+
+        A client that asks for answers itself must not ask for one, and was not told when it was.
+        """
+        passing = {
+            "vita_backchannel": True,
+            "vita_audio_start_ms": utterance.start_ms,
+            "vita_audio_end_ms": at_ms,
+        }
+        effects = self._answers.take_back()
+        effects += self._committed(utterance, samples, in_model=False, passing=passing)
+        return effects + self._answers.give_next()
 
     def _committed(
-        self, utterance: Utterance, samples: Samples, *, in_model: bool = True
+        self,
+        utterance: Utterance,
+        samples: Samples,
+        *,
+        in_model: bool = True,
+        passing: Json | None = None,
     ) -> list[Effect]:
         item = Message(utterance.item_id, "user", [SpeechPart()], in_model=in_model)
         previous = self._conversation.append(item)
         self._recordings.add_samples(item.id, samples, VAD_RATE)
-        # A client that asks for answers itself must not ask for one to a sound in passing.
-        passing = {} if in_model else {"vita_backchannel": True}
         effects: list[Effect] = [
             send(
                 "input_audio_buffer.committed",
                 item_id=item.id,
                 previous_item_id=previous,
-                **passing,
+                **(passing or {}),
             ),
             *item_added(item.public(), previous),
             *self._hearings.commit(utterance, item, samples),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import singledispatchmethod
 
-from vita_model.engine.voice import Heard, ReplyEvent, Seen, ToolSpec
+from vita_model.engine.voice import Heard, ReplyEvent, Seen, State, ToolSpec
 from vita_model.serving.answers import Answers
 from vita_model.serving.caller import Caller
 from vita_model.serving.conversation import Conversation, decode_base64
@@ -149,6 +149,8 @@ class Dialogue:
 
     def replied(self, reply_id: str, event: ReplyEvent) -> list[Effect]:
         """The model gave a piece of its answer."""
+        if isinstance(event, State) and self._answers.anticipates(reply_id):
+            return [*self._answers.take(reply_id, event), *self._caller.felt(event)]
         return self._answers.take(reply_id, event)
 
     def reply_failed(self, reply_id: str, reason: str) -> list[Effect]:

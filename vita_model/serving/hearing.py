@@ -10,6 +10,7 @@ from vita_model.engine.voice import Heard, Samples
 from vita_model.serving.effects import CancelHearing, Effect, Hear, HearUpload
 from vita_model.serving.events import Json, server_event
 from vita_model.serving.items import Message, SpeechPart
+from vita_model.serving.talkover import Talkover
 from vita_model.serving.vad import VAD_RATE
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -21,16 +22,16 @@ class Utterance:
 
     Attributes:
         item_id: Id of the item it will become.
-        over_agent: It began while the agent spoke.
-        held: It is long enough to interrupt.
+        start_ms: Where in the session's audio it begins.
+        talkover: What it is taken for, while the client does not know of it; None once it does.
         hearing_id: The model listens already, during the silence that may end the turn.
         words: What was understood by then.
         result: What was heard by then; a string tells why it failed.
     """
 
     item_id: str
-    over_agent: bool = False
-    held: bool = False
+    start_ms: int = 0
+    talkover: Talkover | None = None
     hearing_id: str | None = None
     words: str = ""
     result: Heard | str | None = None
@@ -82,9 +83,9 @@ class Hearings:
         self._committed: dict[str, Hearing] = {}
         self.utterance: Utterance | None = None
 
-    def begin(self, *, over_agent: bool) -> Utterance:
+    def begin(self, start_ms: int, talkover: Talkover | None) -> Utterance:
         """The caller begins to speak."""
-        self.utterance = Utterance(self._new_id("item"), over_agent)
+        self.utterance = Utterance(self._new_id("item"), start_ms, talkover)
         return self.utterance
 
     def listen_early(self, samples: Samples) -> list[Effect]:

@@ -62,6 +62,21 @@ class Listener:
         """A turn is going on."""
         return self._turns is not None and self._turns.speaking
 
+    @property
+    def spoken_ms(self) -> int:
+        """Speech in the turn going on, without its pauses."""
+        return 0 if self._turns is None else self._turns.spoken_ms
+
+    @property
+    def so_far(self) -> Samples:
+        """The turn going on, at 16 kHz."""
+        return np.concatenate(self._windows) if self._windows else _NOTHING
+
+    def wait(self, silence_ms: int) -> None:
+        """End the turn going on after so much silence, unless the caller speaks on."""
+        if self._turns is not None:
+            self._turns.wait(silence_ms)
+
     def configure(self, wire: WireFormat, rules: TurnRules | None) -> None:
         """Take new settings; audio in hand is dropped only where it no longer fits them."""
         if wire != self._wire:

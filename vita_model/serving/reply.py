@@ -28,6 +28,7 @@ class Reply:
     def __init__(
         self,
         *,
+        reply_id: str,
         options: ReplyOptions,
         conversation: Conversation,
         recordings: Recordings,
@@ -35,7 +36,7 @@ class Reply:
         output_rate: int,
         new_id: Callable[[str], str],
     ) -> None:
-        self.id = new_id("resp")
+        self.id = reply_id
         self.options = options
         self.audio_ms = 0.0
         self.noise = False

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from vita_model.audio.telephone import WireFormat
 from vita_model.engine.voice import ToolSpec
 from vita_model.serving.events import Json, ProtocolError, explain
+from vita_model.serving.patience import SILENCE_MS, Eagerness
 from vita_model.serving.turns import TurnRules
 
 MAX_REPLY_TOKENS = 400
@@ -84,17 +85,16 @@ class ServerVad(_Settings):
 
 
 class SemanticVad(_Settings):
-    """Turns by silence, but short sounds do not interrupt and the model's state token decides."""
+    """Turns by what was said: how long to wait, and whether a sound is meant for the agent."""
 
     type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    eagerness: Eagerness = "auto"
     create_response: bool = True
     interrupt_response: bool = True
 
     def rules(self) -> TurnRules:
-        """What the turn detector needs: an eager agent waits for less silence."""
-        silence = {"low": 800, "medium": 500, "auto": 500, "high": 250}[self.eagerness]
-        return TurnRules(silence_ms=silence)
+        """What the turn detector needs until the words of a turn are known."""
+        return TurnRules(silence_ms=SILENCE_MS[self.eagerness]["unsure"])
 
 
 class Transcription(_Settings):

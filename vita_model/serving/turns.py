@@ -9,8 +9,10 @@ WINDOW_MS = 32
 """One speech probability stands for 32 ms of audio."""
 ONSET_WINDOWS = 2
 """Speech begins with two loud windows in a row: a click is one."""
-HELD_WINDOWS = 10
-"""From 300 ms of speech on a sound is more than a short "mm-hm"."""
+FIRST_LOOKS = (9, 12, 15, 17)
+"""Speech so far is worth a look after 290, 380, 480 and 540 ms: a decision is due by 600."""
+LOOK_EVERY = 8
+"""And then every 260 ms."""
 PAUSE_WINDOWS = 6
 """After 190 ms of silence the utterance is worth hearing, though the turn may go on."""
 HYSTERESIS = 0.15
@@ -24,8 +26,8 @@ class Signal(Enum):
 
     STARTED = auto()
     """The caller began to speak, `ONSET_WINDOWS` ago."""
-    HELD = auto()
-    """The caller has spoken for 300 ms of this turn."""
+    LOOK = auto()
+    """The caller has spoken a little more, and goes on."""
     PAUSED = auto()
     """The caller fell silent; the turn may end here."""
     RESUMED = auto()
@@ -64,10 +66,20 @@ class TurnDetector:
     def reset(self) -> None:
         """Wait for the next turn."""
         self.speaking = False
+        self._patience = self._rules.silence_windows
         self._loud = 0
         self._silent = 0
         self._spoken = 0
         self._length = 0
+
+    @property
+    def spoken_ms(self) -> int:
+        """Speech in this turn so far, without its pauses."""
+        return self._spoken * WINDOW_MS
+
+    def wait(self, silence_ms: int) -> None:
+        """End this turn after so much silence; the rules count again when the caller speaks on."""
+        self._patience = max(1, round(silence_ms / WINDOW_MS))
 
     def feed(self, probability: float) -> list[Signal]:
         """Signals of one window, in the order they happened. `STOPPED` is always the last."""
@@ -94,14 +106,16 @@ class TurnDetector:
         signals = [Signal.RESUMED] if self._silent >= self._pause_windows else []
         self._silent = 0
         self._spoken += 1
-        if self._spoken == HELD_WINDOWS:
-            signals.append(Signal.HELD)
+        self._patience = self._rules.silence_windows
+        late = self._spoken - FIRST_LOOKS[-1]
+        if self._spoken in FIRST_LOOKS or (late > 0 and late % LOOK_EVERY == 0):
+            signals.append(Signal.LOOK)
         return signals
 
     def _silence(self) -> list[Signal]:
         self._silent += 1
         signals = [Signal.PAUSED] if self._silent == self._pause_windows else []
-        if self._silent >= self._rules.silence_windows:
+        if self._silent >= self._patience:
             signals.append(Signal.STOPPED)
         return signals
 

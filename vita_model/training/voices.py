@@ -80,7 +80,11 @@ def _run_to_wav(command: list[str]) -> tuple[Samples, int]:
 
 def espeak(rng: random.Random, text: str) -> Clip:
     """A random accent, timbre, speed and pitch of espeak-ng."""
-    voice = f"{rng.choice(ESPEAK_ACCENTS)}+{rng.choice(ESPEAK_VARIANTS)}"
+    return espeak_as(rng, text, f"{rng.choice(ESPEAK_ACCENTS)}+{rng.choice(ESPEAK_VARIANTS)}")
+
+
+def espeak_as(rng: random.Random, text: str, voice: str) -> Clip:
+    """One voice of espeak-ng, like `en-gb+f2`, at a random speed and pitch."""
     speed, pitch = rng.randint(125, 205), rng.randint(25, 75)
     samples, rate = _run_to_wav(
         ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), text, "-w"]

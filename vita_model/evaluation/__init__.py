@@ -1,0 +1,1 @@
+"""How well a model does what it is for, on sets that are made here from a seed."""
