@@ -313,14 +313,23 @@ class RealtimeDialogue:
 
     def _committed(self, event: Event) -> list[Effect]:
         """The server answers the turn, unless we asked to do it, or it was a sound in passing."""
+        item_id = _str(event, "item_id")
         if event.get("vita_backchannel") is True:
+            self._note_passing(item_id, event)
             return []
-        self._turn = item_id = _str(event, "item_id")
+        self._turn = item_id
         self.history.item(item_id, "caller")
         if self._server_answers:
             return []
         end_ms = self._spans.get(item_id, (0, self._offset_ms))[1]
         return [TurnTaken(item_id, _str(event, "previous_item_id"), end_ms)]
+
+    def _note_passing(self, item_id: str, event: Event) -> None:
+        """A sound in passing may never have been announced: its event tells when it was."""
+        if "vita_audio_start_ms" in event:
+            start_ms = self._offset_ms + _int(event, "vita_audio_start_ms")
+            end_ms = self._offset_ms + _int(event, "vita_audio_end_ms")
+            self._spans[item_id] = (start_ms, end_ms)
 
     def _transcribed(self, event: Event) -> list[Effect]:
         item_id, text = _str(event, "item_id"), _str(event, "transcript").strip()

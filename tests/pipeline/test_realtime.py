@@ -458,6 +458,16 @@ def test_a_sound_in_passing_asks_for_no_answer(make: Callable[[], RealtimeDialog
     assert talk.idle
 
 
+def test_a_sound_in_passing_that_was_not_announced_is_said_when_it_was() -> None:
+    talk = dialogue()
+    passing = {"item_id": "t1", "vita_backchannel": True}
+    span = {"vita_audio_start_ms": 700, "vita_audio_end_ms": 1_100}
+    talk.receive({"type": "input_audio_buffer.committed", **passing, **span})
+    heard = {"item_id": "t1", "transcript": "mm-hm"}
+    kind = "conversation.item.input_audio_transcription.completed"
+    assert talk.receive({"type": kind, **heard}) == [CallerSaid("mm-hm", 700, 1_100)]
+
+
 def test_a_typed_turn_shows_its_picture_first() -> None:
     talk = with_camera()
     (create,) = talk.show(PICTURE)
