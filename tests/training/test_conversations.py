@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,25 @@ def test_an_example_is_laid_out_as_the_model_is_asked(datasets: dict[str, Path])
     assert found.ids.tolist() == whole
     answer = tokenizer().decode(found.labels[found.labels >= 0].tolist(), skip_special_tokens=False)
     assert answer == "☞It is ten.<|im_end|>"
+
+
+def test_a_picture_shown_later_is_known_from_the_start(datasets: dict[str, Path]) -> None:
+    plain, shown = (read_examples(datasets["conversation"])[number] for number in (1, 2))
+    example = replace(
+        shown, sayings=plain.sayings + shown.sayings, markers=plain.markers + shown.markers
+    )
+    found = render(example, tokenizer(), TINY)
+    assert found.tiles is not None
+    pictures = (Media.IMAGE,) * len(found.tiles)
+    turns = [
+        Turn("user", ("Which number?",)),
+        Turn("assistant", ("It is three.",), "typed"),
+        Turn("user", (*pictures, "Which number?")),
+        Turn("assistant", ("It is four five.",), "typed"),
+    ]
+    encode = tokenizer().encode
+    whole = tokenize(build_prompt(turns), lambda text: encode(text, add_special_tokens=False).ids)
+    assert found.ids.tolist() == whole
 
 
 def test_states_follow_what_was_asked_and_an_interrupted_answer_has_no_end(

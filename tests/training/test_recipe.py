@@ -79,6 +79,31 @@ def test_a_recipe_that_cannot_be_is_explained(
         read_recipe(file)
 
 
+def test_a_model_without_every_part_is_planned_with_too(tmp_path: Path, model_folder: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    stage = GOOD.replace("task: speech", "task: conversation").replace("[speech]", "[projector]")
+    file.write_text(stage.replace("nowhere", str(model_folder)))
+    (one,) = plan(read_recipe(file))
+    assert set(one.learning) == {"projector"}
+    file.write_text(file.read_text().replace("[projector]", "[audio_prompt]"))
+    assert set(plan(read_recipe(file))[0].learning) == {"audio_prompt"}
+
+
+def test_options_that_a_task_does_not_have_are_named(
+    tmp_path: Path, model_folder: Path, datasets: dict[str, Path]
+) -> None:
+    file = tmp_path / "recipe.yaml"
+    stage = GOOD.replace("task: speech", "task: codec").replace("[speech]", "[codec]")
+    stage = stage.replace("nowhere", str(model_folder)).replace(
+        "data.jsonl", str(datasets["codec"])
+    )
+    stage = stage.replace("name: good", "name: good\nprecision: float32")
+    file.write_text(stage + "    options: {minutes: 3}\n")
+    found = CliRunner().invoke(app, [str(file), "--work", str(tmp_path / "work")])
+    assert found.exit_code == 2
+    assert "Stage 1: options > minutes" in found.output
+
+
 def test_a_recipe_that_is_not_there_is_named_with_those_that_are() -> None:
     found = CliRunner().invoke(app, ["vita-9"])
     assert found.exit_code == 2

@@ -47,6 +47,7 @@ def train(
 
     from vita_model.checkpoint import CheckpointError
     from vita_model.training.conversations import DatasetError
+    from vita_model.training.parts import MissingPartError
     from vita_model.training.progress import showing
     from vita_model.training.run import run_recipe
     from vita_model.training.tasks.task import TaskError
@@ -63,8 +64,8 @@ def train(
         CheckpointError,
         DatasetError,
         TaskError,
+        MissingPartError,
         TrainingError,
-        ValueError,
     ) as error:
         raise _end(f"Training cannot go on: {error}") from None
     for one in made:
@@ -78,11 +79,12 @@ def _show_plan(recipe: Recipe) -> None:
     from rich.console import Console
 
     from vita_model.checkpoint import CheckpointError
+    from vita_model.training.parts import MissingPartError
     from vita_model.training.plan import disagreements, plan, table
 
     try:
         plans = plan(recipe)
-    except (CheckpointError, ValueError) as error:
+    except (CheckpointError, MissingPartError) as error:
         raise _end(f"The model cannot be built: {error}") from None
     console = Console()
     console.print(table(recipe, plans))

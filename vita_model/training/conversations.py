@@ -9,7 +9,7 @@ an answer that was interrupted (`vita-1.5`, README and loader). `set` names the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -99,12 +99,21 @@ def read_examples(file: Path, folders: Mapping[str, Path] | None = None) -> list
             faults.append(f"{place}: {where}: {first['msg']}")
         except ValueError as error:
             faults.append(f"{place}: {error}")
-    if faults:
-        more = [f"... and {len(faults) - 20} more"] if len(faults) > 20 else []
-        raise DatasetError("\n".join(["These examples cannot be used:", *faults[:20], *more]))
+    refuse_faults("These examples cannot be used:", faults)
     if not examples:
         raise DatasetError(f"{file} holds no example.")
     return examples
+
+
+def refuse_faults(title: str, faults: Sequence[str]) -> None:
+    """Name the first twenty faults of a dataset under a title, if there are any.
+
+    Raises:
+        DatasetError: There are.
+    """
+    if faults:
+        more = [f"... and {len(faults) - 20} more"] if len(faults) > 20 else []
+        raise DatasetError("\n".join([title, *faults[:20], *more]))
 
 
 def _objects(file: Path) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from vita_model.assembly import VitaForConditionalGeneration, VitaModel
+from vita_model.assembly import VitaModel
 from vita_model.config import VitaConfig
 
 Part = Literal[
@@ -46,6 +46,10 @@ def part_of(parameter: str) -> Part:
     raise KeyError(parameter)
 
 
+class MissingPartError(ValueError):
+    """A stage trains what the model does not have."""
+
+
 class Learner(nn.Module):
     """All parts of a model under one roof, with the heads that only training has.
 
@@ -75,16 +79,11 @@ class Learner(nn.Module):
         """Sizes of all parts."""
         return self.language.vita_config
 
-    @property
-    def llm(self) -> VitaForConditionalGeneration:
-        """The language model with its eye and ear."""
-        return self.language
-
     def let_learn(self, parts: Collection[Part]) -> None:
         """Only these parts learn from now on.
 
         Raises:
-            ValueError: The model has no such part.
+            MissingPartError: The model has no such part.
         """
         found: set[Part] = set()
         for name, parameter in self.named_parameters():
@@ -93,7 +92,9 @@ class Learner(nn.Module):
             found.add(part)
         missing = set(parts) - found
         if missing:
-            raise ValueError(f"this model has no {', '.join(sorted(missing))} that could learn")
+            raise MissingPartError(
+                f"This model has no {', '.join(sorted(missing))} that could learn."
+            )
         self._settle(parts)
 
     def _settle(self, parts: Collection[Part]) -> None:

@@ -49,7 +49,7 @@ def plan(recipe: Recipe) -> list[StagePlan]:
 
     Raises:
         CheckpointError: The recipe's model cannot be read.
-        ValueError: A stage trains what the model does not have.
+        MissingPartError: A stage trains what the model does not have.
     """
     config = VitaConfig() if recipe.model == "published" else read_config(Path(recipe.model))
     wants_rows = any("audio_prompt" in stage.learns for stage in recipe.stages)
@@ -69,9 +69,7 @@ def _stage(recipe: Recipe, stage: Stage, learner: Learner) -> StagePlan:
     learner.let_learn(stage.learns)
     counts = learner.count()
     learning = {part: counts[part] for part in stage.learns}
-    frozen = sum(counts[part] for part in _used(stage)) - sum(
-        count for part, count in learning.items() if part in _used(stage)
-    )
+    frozen = sum(counts.get(part, 0) for part in _used(stage) if part not in learning)
     sizes = [source.examples for source in stage.data]
     examples = None
     if all(size is not None for size in sizes):

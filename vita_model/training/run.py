@@ -11,12 +11,13 @@ from typing import TypeVar
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from pydantic import ValidationError
 from safetensors.torch import load_model as load_weights
 from safetensors.torch import save_model as save_weights
 from tokenizers import Tokenizer
 
 from vita_model.assembly import VitaModel, build_model, load_model
-from vita_model.config import CodecConfig
+from vita_model.config import CodecConfig, Config
 from vita_model.processor import VitaProcessor
 from vita_model.training.conversations import read_examples
 from vita_model.training.order import kept
@@ -26,13 +27,14 @@ from vita_model.training.tasks.codec import Coding
 from vita_model.training.tasks.codec import Options as CodecOptions
 from vita_model.training.tasks.conversation import Conversations
 from vita_model.training.tasks.conversation import Options as ConversationOptions
-from vita_model.training.tasks.recordings import read_recordings
+from vita_model.training.tasks.recordings import Recording, read_recordings
 from vita_model.training.tasks.speech import Speaking
-from vita_model.training.tasks.task import Recording, Task, TaskError
+from vita_model.training.tasks.task import Task, TaskError
 from vita_model.training.tasks.transcription import Transcription, inventory
 from vita_model.training.trainer import Report, Trainer, make_accelerator
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Config)
 
 UNITS_FILE = "units.json"
 HEADS = ("transcriber", "state_head")
@@ -78,6 +80,8 @@ def run_recipe(
     Raises:
         RecipeError: A stage lacks its data, or its model was only planned with.
         DatasetError: Examples cannot be used.
+        TaskError: The model lacks what a task needs.
+        MissingPartError: A stage trains what the model does not have.
         TrainingError: A loss is no number any more.
     """
     if recipe.model == "published":
@@ -118,7 +122,9 @@ def _trainer(
     set_seed(recipe.seed)
     model = _in_training(load_model(start))
     processor = VitaProcessor.from_pretrained(start)
-    units = _units(stage, start)
+    known = _known_units(start)
+    task = make_task(recipe, stage, model, processor.tokenizer, known)
+    units = task.units if isinstance(task, Transcription) else known
     head = "state_head" in stage.learns or (start / "state_head.safetensors").is_file()
     learner = Learner(model, units=None if units is None else len(units), state_head=head)
     for name in HEADS:
@@ -129,7 +135,6 @@ def _trainer(
     if recipe.gradient_checkpointing and stage.task == "conversation":
         learner.language.activation_checkpointing_enable({"use_reentrant": False})
     folder.mkdir(parents=True, exist_ok=True)
-    task = make_task(recipe, stage, model, processor.tokenizer, units or "")
     (folder / UNITS_FILE).write_text(json.dumps({"units": units}))
     return Trainer(
         learner, task, stage=stage, recipe=recipe, folder=folder, accelerator=accelerator
@@ -144,22 +149,27 @@ def _in_training(model: VitaModel) -> VitaModel:
     return model
 
 
-def _units(stage: Stage, start: Path) -> str | None:
-    """Characters of the transcriber: those it was made with, else those of the stage's words."""
-    known = start / UNITS_FILE
-    found = json.loads(known.read_text())["units"] if known.is_file() else None
-    if found is not None:
-        return str(found)
-    return inventory(_recordings(stage)) if "transcriber" in stage.learns else None
+def _known_units(start: Path) -> str | None:
+    """Characters that the transcriber of a checkpoint was made with, if it has one."""
+    file = start / UNITS_FILE
+    found = json.loads(file.read_text())["units"] if file.is_file() else None
+    return None if found is None else str(found)
 
 
 def make_task(
-    recipe: Recipe, stage: Stage, model: VitaModel, tokenizer: Tokenizer, units: str
+    recipe: Recipe, stage: Stage, model: VitaModel, tokenizer: Tokenizer, known_units: str | None
 ) -> Task:
     """The task of a stage with its data read and checked.
 
+    Args:
+        recipe: Says how long rows are.
+        stage: Which task, which data.
+        model: What it will be for.
+        tokenizer: The model's.
+        known_units: Characters of the transcriber that the model has; None when it has none.
+
     Raises:
-        RecipeError: A source has no path.
+        RecipeError: A source has no path, or the task has no such options.
         DatasetError: Examples cannot be used.
         TaskError: The model lacks what the task needs.
     """
@@ -178,11 +188,14 @@ def make_task(
                 packing=stage.packing,
                 max_length=recipe.max_length,
                 weights=stage.weights,
-                options=ConversationOptions.model_validate(stage.options),
+                options=_options(ConversationOptions, stage),
             )
         case "transcription":
             bins = int(getattr(config.audio, "mel_bins", 80))
-            return Transcription(_recordings(stage), units, bins)
+            recordings = _recordings(stage)
+            if known_units is None and "transcriber" not in stage.learns:
+                raise TaskError(f"Stage {stage.id} has no transcriber; let `transcriber` learn.")
+            return Transcription(recordings, known_units or inventory(recordings), bins)
         case "codec" | "speech":
             if not isinstance(config.codec, CodecConfig):
                 raise TaskError(f"Stage {stage.id} needs a model with a codec of its own.")
@@ -191,11 +204,20 @@ def make_task(
                     _recordings(stage, texts=False),
                     config.codec,
                     weights=stage.weights,
-                    options=CodecOptions.model_validate(stage.options),
+                    options=_options(CodecOptions, stage),
                 )
             if model.speech is None:
                 raise TaskError(f"Stage {stage.id} needs a model with a speech decoder.")
             return Speaking(_recordings(stage), tokenizer, config.codec)
+
+
+def _options(kind: type[C], stage: Stage) -> C:
+    try:
+        return kind.model_validate(stage.options)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = " > ".join(["options", *(str(step) for step in fault["loc"])])
+        raise RecipeError(f"Stage {stage.id}: {where}: {fault['msg']}.") from None
 
 
 def _path(stage: Stage, source: Source) -> Path:
@@ -226,7 +248,7 @@ def _save(learner: Learner, start: Path, folder: Path, accelerator: Accelerator)
         language = whole.language
         language.whole = VitaModel(language.vita_config, language, whole.speech, whole.codec)
         language.save_pretrained(folder)
-        (folder / "tokenizer.json").write_bytes((start / "tokenizer.json").read_bytes())
+        VitaProcessor.from_pretrained(start).save_pretrained(folder)
         for name in HEADS:
             module = getattr(whole, name)
             if module is not None:

@@ -167,7 +167,7 @@ class Trainer:
         board = SummaryWriter(str(self._folder / "board")) if main else None
         with _stopping() as stop, ThreadPoolExecutor(1, "vita-batches") as pool:
             ahead = pool.submit(self._batches, self.step)
-            while self.step < self.steps and not stop():
+            while self.step < self.steps and not self._all_stop(asked=stop()):
                 batches = ahead.result()
                 if self.step + 1 < self.steps:
                     ahead = pool.submit(self._batches, self.step + 1)
@@ -196,6 +196,11 @@ class Trainer:
                 if old != target:
                     shutil.rmtree(old)
         self._accelerator.wait_for_everyone()
+
+    def _all_stop(self, *, asked: bool) -> bool:
+        """One process that was asked to stop stops all: they must end at the same step."""
+        mine = torch.tensor(float(asked), device=self._accelerator.device)
+        return bool(self._accelerator.reduce(mine, "sum"))
 
     def _share(self, step: int) -> float:
         return rate_at(step, self.steps, self._stage.optimiser)

@@ -16,13 +16,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from vita_model.audio.read import read_audio
 from vita_model.config import CodecConfig, Config
-from vita_model.media import MediaError
 from vita_model.speech.codec import TiCodec
-from vita_model.training.conversations import DatasetError
 from vita_model.training.parts import Learner
-from vita_model.training.tasks.task import Batch, Loss, Recording, TaskError
+from vita_model.training.tasks.recordings import Recording
+from vita_model.training.tasks.task import Batch, Loss, TaskError
 
 WINDOWS = (512, 1024, 2048)
 """Lengths of the analysis windows in samples."""
@@ -64,13 +62,9 @@ class Coding:
         generator = np.random.default_rng(seed)
         pieces = []
         for index in indices:
-            one = self._recordings[index]
-            try:
-                sound = read_audio(one.audio, self._config.sample_rate)
-            except MediaError as error:
-                raise DatasetError(f"{one.place}: {error}") from error
+            sound = self._recordings[index].samples(self._config.sample_rate)
             start = int(generator.integers(0, max(1, len(sound) - self._samples)))
-            piece = torch.from_numpy(sound[start : start + self._samples].copy())
+            piece = sound[start : start + self._samples]
             pieces.append(F.pad(piece, (0, self._samples - piece.shape[0])))
         return {"waveforms": torch.stack(pieces)[:, None]}
 

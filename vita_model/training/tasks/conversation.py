@@ -64,9 +64,9 @@ class Conversations:
     def batch(self, indices: Sequence[int], seed: int) -> Batch:
         """`ids` and `labels` (lists of int64 `[n]`), `tiles`, `features`, `lengths`, `states`."""
         del seed  # nothing is random
-        one = self._options.most_tiles
+        most = self._options.most_tiles
         found = [
-            render(self._examples[index], self._tokenizer, self._config, most_tiles=one)
+            render(self._examples[index], self._tokenizer, self._config, most_tiles=most)
             for index in indices
         ]
         batch: dict[str, object] = {
@@ -101,7 +101,7 @@ class Conversations:
 
     def loss(self, learner: Learner, batch: Batch) -> Loss:
         """See the class."""
-        llm = learner.llm
+        llm = learner.language
         images: list[Tensor] = []
         audios: list[Tensor] = []
         if "tiles" in batch:
@@ -132,7 +132,7 @@ class Conversations:
     def _losses(self, learner: Learner, hidden: Tensor, labels: Tensor) -> Loss:
         wanted = labels[:, 1:]
         spoken = wanted >= 0
-        logits = learner.llm.lm_head(hidden[:, :-1][spoken]).float()
+        logits = learner.language.lm_head(hidden[:, :-1][spoken]).float()
         answer = F.cross_entropy(logits, wanted[spoken], reduction="sum")
         right = (logits.detach().argmax(1) == wanted[spoken]).sum()
         total = self._weights.get("answer", 1.0) * answer

@@ -4,9 +4,34 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
-from vita_model.training.conversations import DatasetError
-from vita_model.training.tasks.task import Recording
+import torch
+from torch import Tensor
+
+from vita_model.audio.features import SAMPLE_RATE
+from vita_model.audio.read import read_audio
+from vita_model.media import MediaError
+from vita_model.training.conversations import DatasetError, refuse_faults
+
+
+class Recording(NamedTuple):
+    """A sound file and what is said in it."""
+
+    place: str
+    audio: Path
+    text: str
+
+    def samples(self, rate: int = SAMPLE_RATE) -> Tensor:
+        """Its sound at a rate in hertz, float32 `[n]`.
+
+        Raises:
+            DatasetError: It cannot be read.
+        """
+        try:
+            return torch.from_numpy(read_audio(self.audio, rate))
+        except MediaError as error:
+            raise DatasetError(f"{self.place}: {error}") from error
 
 
 def read_recordings(file: Path, *, texts: bool = True) -> list[Recording]:
@@ -33,9 +58,7 @@ def read_recordings(file: Path, *, texts: bool = True) -> list[Recording]:
             found.append(_recording(line, place, file.parent, texts=texts))
         except ValueError as error:
             faults.append(f"{place}: {error}")
-    if faults:
-        more = [f"... and {len(faults) - 20} more"] if len(faults) > 20 else []
-        raise DatasetError("\n".join(["These recordings cannot be used:", *faults[:20], *more]))
+    refuse_faults("These recordings cannot be used:", faults)
     if not found:
         raise DatasetError(f"{file} names no recording.")
     return found

@@ -22,7 +22,7 @@ from vita_model.vision.picture import read_picture
 from vita_model.vision.video import read_video
 
 _MARK = re.compile("(<image>|<audio>|<video>)")
-_END = "<|im_end|>"
+_OPEN, _END = "<|im_start|>assistant\n", "<|im_end|>"
 SPEECH_STATE, NOISE_STATE = -101, -102
 """Labels on the last row of an utterance, for the head that tells queries from noise."""
 
@@ -47,12 +47,7 @@ class Rendered:
 
 
 def render(
-    example: Example,
-    tokenizer: Tokenizer,
-    config: VitaConfig,
-    *,
-    most_tiles: int = 12,
-    whole_pictures: bool = False,
+    example: Example, tokenizer: Tokenizer, config: VitaConfig, *, most_tiles: int = 12
 ) -> Rendered:
     """Read the media of an example and lay it out.
 
@@ -61,13 +56,12 @@ def render(
         tokenizer: The model's.
         config: The model's.
         most_tiles: Tiles of the pictures of one example, thumbnails not counted.
-        whole_pictures: Every picture is one tile, as in the published `NoPatchSets`.
 
     Raises:
         DatasetError: A medium cannot be read.
     """
     try:
-        return _render(example, tokenizer, config, 1 if whole_pictures else most_tiles)
+        return _render(example, tokenizer, config, most_tiles)
     except MediaError as error:
         raise DatasetError(f"{example.place}: {error}") from error
 
@@ -124,22 +118,19 @@ def _tokens(
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
+    whole = build_prompt(turns, video=video)
     ids: list[int] = []
     labels: list[int] = []
+    at = 0
     for index, turn in enumerate(turns):
         if turn.role != "assistant":
             continue
-        before = build_prompt(turns[:index], video=video)
-        new = tokenize(before, encode)
-        ids, labels = _extended(ids, labels, new[len(ids) :])
+        start = whole.index(_OPEN, at) + len(_OPEN)
+        before = tokenize(whole[at:start], encode)
         words = "".join(part for part in turn.parts if isinstance(part, str))
-        glyph = GLYPHS[turn.marker] if turn.marker else ""
-        ends = closed or index < len(turns) - 1
-        answer = encode(glyph + words + (_END if ends else ""))
-        ids += answer
-        labels += answer
+        said = (GLYPHS[turn.marker] if turn.marker else "") + words
+        at = start + len(said + _END)
+        answer = encode(said + (_END if closed or index < len(turns) - 1 else ""))
+        ids += [*before, *answer]
+        labels += [*[IGNORE] * len(before), *answer]
     return torch.tensor(ids), torch.tensor(labels)
-
-
-def _extended(ids: list[int], labels: list[int], new: list[int]) -> tuple[list[int], list[int]]:
-    return ids + new, labels + [IGNORE] * len(new)

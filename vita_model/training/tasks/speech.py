@@ -10,14 +10,12 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch.nn.utils.rnn import pad_sequence
 
-from vita_model.audio.read import read_audio
 from vita_model.config import CodecConfig
-from vita_model.media import MediaError
 from vita_model.speech.codec import TiCodec
 from vita_model.speech.decoder import SpeechDecoder
-from vita_model.training.conversations import DatasetError
 from vita_model.training.parts import Learner
-from vita_model.training.tasks.task import Batch, Loss, Recording
+from vita_model.training.tasks.recordings import Recording
+from vita_model.training.tasks.task import Batch, Loss
 
 
 class Speaking:
@@ -45,10 +43,7 @@ class Speaking:
         ids, sounds = [], []
         for index in indices:
             one = self._recordings[index]
-            try:
-                sound = torch.from_numpy(read_audio(one.audio, self._config.sample_rate))
-            except MediaError as error:
-                raise DatasetError(f"{one.place}: {error}") from error
+            sound = one.samples(self._config.sample_rate)
             words = self._tokenizer.encode(one.text, add_special_tokens=False).ids
             ids.append(torch.tensor(words))
             sounds.append(sound[: len(sound) - len(sound) % self._config.hop])
@@ -67,7 +62,7 @@ class Speaking:
         """See the class."""
         decoder = cast(SpeechDecoder, learner.speech)
         codec = cast(TiCodec, learner.codec)
-        table = learner.llm.get_input_embeddings()
+        table = learner.language.get_input_embeddings()
         width = decoder.config.hidden_size
         with torch.no_grad():
             codes = codec.encode(batch["waveforms"])[0][:, :, 0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
@@ -49,11 +48,3 @@ class Task(Protocol):
 
 class TaskError(ValueError):
     """A stage's task, data and model do not fit together; the message says what to change."""
-
-
-class Recording(NamedTuple):
-    """A sound file and what is said in it."""
-
-    place: str
-    audio: Path
-    text: str

@@ -10,11 +10,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from vita_model.audio.features import encoder_frames, filter_bank
-from vita_model.audio.read import read_audio
-from vita_model.media import MediaError
 from vita_model.training.conversations import DatasetError
 from vita_model.training.parts import Learner
-from vita_model.training.tasks.task import Batch, Loss, Recording, TaskError
+from vita_model.training.tasks.recordings import Recording
+from vita_model.training.tasks.task import Batch, Loss, TaskError
 
 
 def inventory(recordings: Sequence[Recording]) -> str:
@@ -32,6 +31,7 @@ class Transcription:
     """
 
     def __init__(self, recordings: Sequence[Recording], units: str, bins: int) -> None:
+        self.units = units
         self._recordings = recordings
         self._known = {letter: number for number, letter in enumerate(units, 1)}
         self._bins = bins
@@ -47,10 +47,7 @@ class Transcription:
         banks, targets = [], []
         for index in indices:
             one = self._recordings[index]
-            try:
-                bank = filter_bank(torch.from_numpy(read_audio(one.audio)), self._bins)
-            except MediaError as error:
-                raise DatasetError(f"{one.place}: {error}") from error
+            bank = filter_bank(one.samples(), self._bins)
             units = [self._known[x] for x in one.text.lower() if x in self._known]
             if len(units) > encoder_frames(bank.shape[0]):
                 raise DatasetError(
@@ -90,6 +87,6 @@ def transcriber_scores(
     """Log probabilities `[batch, frames, units + 1]` in float32, and the frames that count."""
     if learner.transcriber is None:
         raise TaskError("Nothing writes down what is heard; let `transcriber` learn first.")
-    rows, mask = learner.llm.model.audio_encoder.encoder(features, lengths)
+    rows, mask = learner.language.model.audio_encoder.encoder(features, lengths)
     scores = learner.transcriber(rows.to(learner.transcriber.weight.dtype))
     return scores.float().log_softmax(-1), mask.sum(1)
