@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,26 +35,24 @@ class House:
 
     async def record(self, sid: str) -> CallRecord:
         """What the log holds of a call that is over."""
-        call_id = call_id_for("twilio", sid)
-        app = self.agent.application
-        async with asyncio.timeout(20):
-            while True:
-                await app.shipper.drain()
-                record = await app.calls.get_call(call_id)
-                if record is not None and record.call.state == "ended":
-                    return record
-                await asyncio.sleep(0.05)
+        return await self._logged(sid, lambda record: record.call.state == "ended", 20)
 
     async def has_said(self, sid: str, text: str) -> None:
         """Wait until the caller has heard the agent say this."""
+        await self._logged(sid, lambda record: text in said(record), 30)
+
+    async def _logged(
+        self, sid: str, done: Callable[[CallRecord], bool], limit_s: float
+    ) -> CallRecord:
+        """Wait until the log holds what is waited for."""
         call_id = call_id_for("twilio", sid)
         app = self.agent.application
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(limit_s):
             while True:
                 await app.shipper.drain()
                 record = await app.calls.get_call(call_id)
-                if record is not None and text in said(record):
-                    return
+                if record is not None and done(record):
+                    return record
                 await asyncio.sleep(0.05)
 
     async def nothing_is_left(self, sid: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from tests.vita_model.small import byte_tokenizer
 from vita_model.engine.grammar import CallMarks
 
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>", "☞", "☜", "☟")
@@ -17,10 +18,7 @@ LIMIT = 640
 
 def tokenizer() -> Tokenizer:
     """One token a byte, and the special ones."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    found = Tokenizer(models.BPE({letter: place for place, letter in enumerate(alphabet)}, []))
-    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    found.decoder = decoders.ByteLevel()
+    found = byte_tokenizer(use_regex=False)
     found.add_special_tokens([AddedToken(text, normalized=False) for text in SPECIAL])
     return found
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.vita_model.small import checkpoint
+from vita_model.assembly import VitaForConditionalGeneration, load_model
 from vita_model.golden.case import Case, Found, judge
+from vita_model.processor import VitaProcessor
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -23,6 +26,22 @@ class Reference(Case):
 @pytest.fixture
 def golden() -> Callable[[str], Reference]:
     return lambda name: Reference(GOLDEN / name)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of random weights."""
+    return checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def processor(folder: Path) -> VitaProcessor:
+    return VitaProcessor.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> VitaForConditionalGeneration:
+    return load_model(folder).language
 
 
 @pytest.fixture(autouse=True)

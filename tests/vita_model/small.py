@@ -44,12 +44,18 @@ TINY = VitaConfig(
 )
 
 
-def tokenizer() -> Tokenizer:
-    """One token a byte, and the special ones."""
+def byte_tokenizer(*, use_regex: bool = True) -> Tokenizer:
+    """One token a byte."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     found = Tokenizer(models.BPE({letter: place for place, letter in enumerate(alphabet)}, []))
-    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
     found.decoder = decoders.ByteLevel()
+    return found
+
+
+def tokenizer() -> Tokenizer:
+    """One token a byte, and the special ones."""
+    found = byte_tokenizer()
     found.add_special_tokens([AddedToken(text) for text in ("<|im_start|>", "<|im_end|>")])
     found.add_tokens([AddedToken(glyph, normalized=False) for glyph in "☞☜☟"])
     return found

@@ -4,27 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.vita_model.small import checkpoint
 from vita_model.answering import answering
-from vita_model.assembly import load_model
-from vita_model.processor import VitaProcessor
 
 pytestmark = pytest.mark.unit
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(scope="module")
-def processor(folder):
-    return VitaProcessor.from_pretrained(folder)
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return load_model(folder).language
 
 
 def test_pieces_make_up_the_answer(model, processor):

@@ -11,8 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.vita_model.small import TINY, checkpoint, tokenizer
-from vita_model.assembly import load_model
+from tests.vita_model.small import TINY, tokenizer
 from vita_model.audio.features import frame_count
 from vita_model.checkpoint import CheckpointError
 from vita_model.generation import StateChoice
@@ -24,21 +23,6 @@ pytestmark = pytest.mark.unit
 
 SOUND = (np.sin(np.arange(16_000) * 0.1).astype("float32"), 16_000)
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(scope="module")
-def processor(folder):
-    return VitaProcessor.from_pretrained(folder)
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return load_model(folder).language
 
 
 def words(processor, inputs):

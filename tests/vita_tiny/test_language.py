@@ -4,10 +4,11 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from tests.engines import small
 from vita_model.backbone import Backbone, open_backbone
 from vita_model.engine.chat import SPARE, Chat
 from vita_model.engine.language import LanguageModel, Segment
-from vita_model.engine.packed import small_weights
+from vita_model.engine.packed import qwen2_weights, small_weights
 
 pytestmark = pytest.mark.model
 
@@ -111,3 +112,18 @@ def test_steps_for_several_conversations_give_what_each_gives_alone(
             [Segment(c, fast.rows([t]), [t]) for c, t in zip(caches, chosen, strict=True)]
         )
     assert together == alone
+
+
+def test_any_qwen2_with_biases_is_computed_as_the_stock_class_does() -> None:
+    stock = small.model()
+    with torch.no_grad():
+        for name, weight in stock.named_parameters():
+            if name.endswith("bias"):
+                weight.normal_()
+    fast = LanguageModel(qwen2_weights(stock))
+    ids = list(range(3, 40))
+    with torch.inference_mode():
+        wanted = stock(torch.tensor([ids])).logits[0, -1]
+    found = fast.logits(fast.extend(fast.cache(8), fast.rows(ids), ids))
+    assert int(found.argmax()) == int(wanted.argmax())
+    assert torch.nn.functional.cosine_similarity(found, wanted, dim=0) > 0.999
