@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vita_model.evaluation.duplex_cli import duplex
+
 if TYPE_CHECKING:
     from vita_model.engine.voice import VoiceModel
     from vita_model.serving.server import ServerConfig
@@ -24,6 +26,7 @@ _DEVICE = "Where the weights go: cpu, cuda, cuda:1, or auto for all there is."
 _DTYPE = "Type of the weights, such as bfloat16; auto keeps the stored one."
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(duplex)
 
 
 @app.callback()
