@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from vita_model.engine.constraint import Constraint
+from vita_model.engine.job import Job, Prompt
 from vita_model.engine.tiny import TinyVoice
-from vita_model.engine.torch_engine import Prompt, TorchEngine, Usage
+from vita_model.engine.torch_engine import TorchEngine
 from vita_model.engine.voice import Call, State, Text, ToolSpec, VoiceModel
 
 pytestmark = pytest.mark.model
@@ -42,7 +43,7 @@ def test_forced_tokens_are_written_and_choices_are_masked(voice: VoiceModel) -> 
     made: list[Dictation] = []
 
     def constraint(tools: Sequence[ToolSpec], choice: str, *, parallel: bool) -> Constraint:
-        assert (tools, choice, parallel) == ([], "required", True)
+        assert (tools, choice, parallel) == ((), "required", True)
         chat = engine.chat
         call = chat.raw_call("open_door", '{"floor": 3}')
         words = [chat.text(" yes")[0], chat.text(" no")[0]]
@@ -51,15 +52,23 @@ def test_forced_tokens_are_written_and_choices_are_masked(voice: VoiceModel) -> 
 
     engine = TorchEngine(parts.language, parts.tokenizer, constraints=constraint)
     prompt = Prompt([*engine.chat.user(engine.chat.text("Open it?"))], {}, ("query",))
-    state, *events = engine.generate(
-        "s",
-        prompt,
-        [],
-        limit=50,
-        cancelled=lambda: False,
-        usage=Usage(),
-        tool_choice="required",
+    found: list[State | Text | Call] = []
+    ended: list[BaseException | None] = []
+    engine.submit(
+        Job(
+            "s",
+            prompt,
+            found.append,
+            ended.append,
+            lambda: False,
+            tool_choice="required",
+            limit=50,
+        )
     )
+    while not ended:
+        engine.step()
+    assert ended == [None]
+    state, *events = found
     assert isinstance(state, State)
     call, text = events
     assert call == Call("open_door", '{"floor": 3}')

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from vita_model.engine.chat import Chat
-from vita_model.engine.torch_engine import Prompt
+from vita_model.engine.job import Prompt
 from vita_model.engine.voice import (
     AssistantText,
     Entry,

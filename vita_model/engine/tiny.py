@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import queue
-import threading
-import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 
 import torch
 
 from vita_model.audio.ctc_adapter import Tokens, collapse
 from vita_model.audio.units import transcript
+from vita_model.engine.answering import Answering, Stream
 from vita_model.engine.chat import Chat
+from vita_model.engine.errands import Errands
 from vita_model.engine.grammar import Grammars
-from vita_model.engine.layout import lay_out, system_text
-from vita_model.engine.torch_engine import Cancelled, TorchEngine, Usage
+from vita_model.engine.job import Job, Prompt
+from vita_model.engine.layout import LONGEST_PROMPT, Laid, lay_out, system_text
+from vita_model.engine.mouth import Mouth, Voice
+from vita_model.engine.overheard import Overheard
+from vita_model.engine.scheduler import Scheduler, spare_cores
+from vita_model.engine.torch_engine import TorchEngine
 from vita_model.engine.voice import (
-    Audio,
     Done,
     EngineStats,
     Heard,
@@ -31,44 +34,16 @@ from vita_model.engine.voice import (
     State,
     Text,
     ToolSpec,
+    UserSpeech,
 )
-from vita_model.speech.phrases import Phrase, PhraseCutter
 from vita_model.tiny import TinyParts, quiet_torch
 from vita_model.vision.eye import pixels
 from vita_model.vision.picture import read_picture
 from vita_model.vision.words import Sight
 
 LONGEST_UTTERANCE_S = 28.0
-
-
-class _Stream:
-    """Hands events from worker threads to one consumer on the loop; says when nobody listens."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._events: asyncio.Queue[ReplyEvent | BaseException | None] = asyncio.Queue()
-        self._stopped = threading.Event()
-        self.begin = time.perf_counter()
-
-    def put(self, event: ReplyEvent | BaseException | None) -> None:
-        """From any thread."""
-        if not self._stopped.is_set():
-            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
-
-    def stop(self) -> None:
-        """Nobody listens any more."""
-        self._stopped.set()
-
-    def stopped(self) -> bool:
-        """True once the reply is no longer wanted."""
-        return self._stopped.is_set()
-
-    async def events(self) -> AsyncIterator[ReplyEvent]:
-        """Everything put, until None; an exception is raised here."""
-        while (event := await self._events.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
+MOST_WORKERS = 2
+"""One thinks while the other speaks; more would wait for the same memory."""
 
 
 class TinyVoice:
@@ -77,7 +52,7 @@ class TinyVoice:
     input_rate = 16_000
     output_rate = 24_000
 
-    def __init__(self, parts: TinyParts, *, workers: int = 2) -> None:
+    def __init__(self, parts: TinyParts, *, workers: int | None = None) -> None:
         quiet_torch()
         self.parts = parts
         self._chat = Chat(parts.tokenizer)
@@ -88,9 +63,14 @@ class TinyVoice:
         self._units = parts.language.table[parts.adapter.unit_ids.long()].float()
         self._sight = Sight(parts.tokenizer, parts.language.table)
         self._numbers = count()
-        self._think = ThreadPoolExecutor(workers, "vita-think")
-        self._speak = ThreadPoolExecutor(workers, "vita-speak")
-        self._look = ThreadPoolExecutor(1, "vita-look")
+        self._overheard = Overheard()
+        self._answering: Counter[str] = Counter()
+        self._mouth = Mouth(parts.speaker)
+        self._ears, self._desk = Errands(), Errands()
+        self._scheduler = Scheduler(
+            [self._desk, self._ears, self._engine, self._mouth],
+            workers or min(MOST_WORKERS, spare_cores()),
+        )
 
     @property
     def card(self) -> ModelCard:
@@ -100,13 +80,21 @@ class TinyVoice:
 
     async def hear(self, samples: Samples) -> Heard:
         """Encode one utterance; beyond 28 s only the last part is heard."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._think, self._hear, samples)
+        return await self._ears.run(self._scheduler, lambda: self._hear(samples))
 
     async def hear_partly(self, request: Request, samples: Samples) -> str:
-        """Encode the beginning of an utterance."""
-        del request
-        return (await self.hear(samples)).transcript
+        """Encode the beginning of an utterance; what two passes agree on goes into the cache."""
+        heard = await self._ears.run(self._scheduler, lambda: self._hear(samples), background=True)
+        ids, rows = self._overheard.agreed(request.session_id, *heard.features)
+        words = transcript(ids, self.parts.tokenizer)
+        if not ids or self._answering[request.session_id]:
+            return words
+        settled = Heard(words, (ids, rows), heard.seconds)
+        asked = replace(request, entries=[*request.entries, UserSpeech(settled)])
+        laid = await self._desk.run(self._scheduler, lambda: lay_out(asked, self._chat))
+        names = laid.prompt.names[: -len(self._chat.user_close())]
+        await self._compute(request.session_id, Prompt(names, laid.prompt.heard))
+        return words
 
     def listen(self, samples: Samples) -> list[int]:
         """Tokens of one utterance, in the calling thread."""
@@ -127,8 +115,7 @@ class TinyVoice:
 
     async def see(self, data: bytes) -> Seen:
         """Look at one picture: words for its colour and thing become rows of the prompt."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._look, self._see, data)
+        return await self._ears.run(self._scheduler, lambda: self._see(data))
 
     @torch.inference_mode()
     def _see(self, data: bytes) -> Seen:
@@ -146,125 +133,112 @@ class TinyVoice:
     async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
         """Compute the system prompt of a session."""
         names: list[Hashable] = [*self._chat.system(system_text(instructions, tools))]
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._think, self._engine.prefill, session_id, names)
+        await self._compute(session_id, Prompt(names, {}))
+
+    async def _compute(self, session_id: str, prompt: Prompt) -> None:
+        """Bring a session's cache to a prompt, unless nobody waits for it any more."""
+        stream = Stream()
+        self._engine.submit(Job(session_id, prompt, stream.put, stream.put, stream.stopped))
+        async for _ in self._follow(stream):
+            pass
 
     def reply(self, request: Request) -> AsyncIterator[ReplyEvent]:
         """Stream one reply."""
-        return self._stream(lambda stream: self._answer(request, stream))
+        return self._reply(request)
+
+    async def _reply(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        self._settle(request)
+        self._answering[request.session_id] += 1
+        try:
+            laid = await self._desk.run(self._scheduler, lambda: lay_out(request, self._chat))
+            stream = Stream()
+            self._answer(request, laid, stream)
+            async for event in self._follow(stream):
+                yield event
+        finally:
+            self._answering[request.session_id] -= 1
+            if not self._answering[request.session_id]:
+                del self._answering[request.session_id]
+
+    def _settle(self, request: Request) -> None:
+        """Use rows that are in the cache already where the last utterance has the same."""
+        last = request.entries[-1] if request.entries else None
+        if isinstance(last, UserSpeech):
+            self._overheard.settle(request.session_id, *last.heard.features)
 
     def say(self, text: str, voice: str = "default") -> AsyncIterator[ReplyEvent]:
         """Speak a given text."""
         del voice  # there is one
-        return self._stream(lambda stream: self._recite(text, stream))
+        return self._say(text)
 
-    async def _stream(self, work: Callable[[_Stream], None]) -> AsyncIterator[ReplyEvent]:
-        stream = _Stream()
+    async def _say(self, text: str) -> AsyncIterator[ReplyEvent]:
+        stream = Stream()
 
-        def guarded() -> None:
-            try:
-                work(stream)
-            except Cancelled:
-                pass
-            except BaseException as error:  # noqa: BLE001 - raised again at the consumer
-                stream.put(error)
-            stream.put(None)
+        def end() -> None:
+            stream.end(Done("stop", 0, 0, 0, {"first_audio_s": voice.first_audio_s}))
 
-        self._think.submit(guarded)
+        voice = self._voice(stream, end)
+        stream.put(Text(text))
+        voice.feed(text)
+        voice.finish()
+        async for event in self._follow(stream):
+            yield event
+
+    async def _follow(self, stream: Stream) -> AsyncIterator[ReplyEvent]:
+        """What a stream gives; leaving stops the work for it."""
+        self._scheduler.wake()
         try:
             async for event in stream.events():
                 yield event
         finally:
             stream.stop()
+            self._scheduler.wake()
 
-    def _recite(self, text: str, stream: _Stream) -> None:
-        mouth = _Mouth(self.parts, stream, self._speak)
-        stream.put(Text(text))
-        mouth.feed(text)
-        mouth.finish()
-        stream.put(Done("stop", 0, 0, 0, {"first_audio_s": mouth.first_audio_s}))
+    def _voice(self, stream: Stream, end: Callable[[], None]) -> Voice:
+        voice = Voice(stream.put, end, stream.stopped)
+        self._mouth.submit(voice)
+        return voice
 
-    def _answer(self, request: Request, stream: _Stream) -> None:
-        laid = lay_out(request, self._chat)
-        prompt = laid.prompt
+    def _answer(self, request: Request, laid: Laid, stream: Stream) -> None:
+        """Give the language lane its job, and the speech lane the words as they come."""
         if laid.silent:
             stream.put(State("noise", {"noise": 1.0}))
-            stream.put(Done("stop", len(prompt.names), 0, 0, image_tokens=laid.image_rows))
+            rows = len(laid.prompt.names)
+            stream.end(Done("stop", rows, 0, 0, image_tokens=laid.image_rows))
             return
-        usage = Usage()
-        mouth = _Mouth(self.parts, stream, self._speak) if request.speak else None
-        try:
-            for event in self._engine.generate(
+        answer = Answering(stream, self._scheduler.wake, laid.image_rows)
+        if request.speak:
+            answer.voice = self._voice(stream, answer.spoken)
+        self._engine.submit(
+            Job(
                 request.session_id,
-                prompt,
-                request.tools,
-                limit=request.max_tokens,
-                cancelled=stream.stopped,
-                usage=usage,
+                laid.prompt,
+                answer.emit,
+                answer.written,
+                stream.stopped,
+                tools=request.tools,
                 tool_choice=request.tool_choice,
                 parallel_calls=request.parallel_calls,
-            ):
-                stream.put(event)
-                if mouth and isinstance(event, Text):
-                    mouth.feed(event.delta)
-        finally:
-            if mouth:
-                mouth.finish()
-        timings = {"prefill_s": usage.prefill_s, "first_token_s": usage.first_token_s}
-        if mouth:
-            timings["first_audio_s"] = mouth.first_audio_s
-        stream.put(
-            Done(
-                usage.reason,
-                usage.input_tokens,
-                usage.cached_tokens,
-                usage.output_tokens,
-                timings,
-                laid.image_rows,
+                limit=request.max_tokens,
+                usage=answer.usage,
             )
         )
 
     def stats(self) -> EngineStats:
         """What is held and done at the moment."""
-        return self._engine.stats()
+        stats = self._engine.stats()
+        return replace(
+            stats,
+            replies=max(stats.replies, self._mouth.speaking),
+            session_bytes=LONGEST_PROMPT * 2 * self.parts.language.row_bytes,
+            step_s=self._scheduler.step_s(),
+        )
 
     async def forget(self, session_id: str) -> None:
         """Drop the session's cache."""
         self._engine.close(session_id)
+        self._overheard.forget(session_id)
 
     async def close(self) -> None:
         """Stop the worker threads."""
-        for pool in (self._think, self._speak, self._look):
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-class _Mouth:
-    """Speaks a growing text in a second thread, phrase by phrase."""
-
-    def __init__(self, parts: TinyParts, stream: _Stream, pool: ThreadPoolExecutor) -> None:
-        self._speaker, self._stream = parts.speaker, stream
-        self._cutter = PhraseCutter()
-        self._phrases: queue.SimpleQueue[Phrase | None] = queue.SimpleQueue()
-        self.first_audio_s = 0.0
-        self._job = pool.submit(self._run)
-
-    def feed(self, text: str) -> None:
-        """More text of the answer."""
-        for phrase in self._cutter.push(text):
-            self._phrases.put(phrase)
-
-    def finish(self) -> None:
-        """No more text; returns when all of it is spoken or the reply is cancelled."""
-        for phrase in self._cutter.finish():
-            self._phrases.put(phrase)
-        self._phrases.put(None)
-        self._job.result()
-
-    def _run(self) -> None:
-        while (phrase := self._phrases.get()) is not None:
-            for piece in self._speaker.speak(phrase.text):
-                if self._stream.stopped():
-                    return
-                end = phrase.start + round(piece.share * (phrase.end - phrase.start))
-                self._stream.put(Audio(piece.samples, end))
-                self.first_audio_s = self.first_audio_s or time.perf_counter() - self._stream.begin
+        await asyncio.to_thread(self._scheduler.close)

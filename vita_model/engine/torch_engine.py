@@ -1,222 +1,207 @@
-"""The torch engine: one cache per session, prompts extended by what is new, cancel at any token."""
+"""The torch engine: continuous batching of answers over the caches of their sessions."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections import OrderedDict, deque
+from collections.abc import Sequence
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from vita_model.engine.answer import AnswerReader
 from vita_model.engine.cache import Cache
 from vita_model.engine.chat import Chat
-from vita_model.engine.constraint import Constraint, ConstraintMaker, next_tokens
-from vita_model.engine.language import LanguageModel
-from vita_model.engine.voice import Call, EngineStats, Marker, State, Text, ToolSpec
+from vita_model.engine.constraint import ConstraintMaker
+from vita_model.engine.job import Cancelled, Job
+from vita_model.engine.language import FEW_ROWS, LanguageModel, Segment
+from vita_model.engine.scheduler import NORMAL
+from vita_model.engine.voice import EngineStats
+from vita_model.engine.writer import Pen, Writer
 
-PREFILL_STEP = 160
-"""Rows per pass of a long prompt, so that a cancelled one stops soon."""
-
-
-class Cancelled(Exception):  # noqa: N818 - a signal, not an error
-    """The reply is no longer wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """Rows of a conversation: token ids, or heard rows with an identity.
-
-    Attributes:
-        names: Identity of every row; an int is a token id.
-        heard: Rows for names that are no token ids.
-        expects: Which markers may come first.
-    """
-
-    names: list[Hashable]
-    heard: dict[Hashable, Tensor]
-    expects: tuple[Marker, ...]
-
-
-@dataclass(slots=True)
-class Session:
-    """Cache and lock of one conversation."""
-
-    cache: Cache
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-@dataclass(slots=True)
-class Usage:
-    """Counts and times (seconds since the start of generation) of one reply."""
-
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    prefill_s: float = 0.0
-    first_token_s: float = 0.0
-    reason: Literal["stop", "length"] = "stop"
+ALONE_ROWS = 160
+"""Rows of prompts computed in a step while nobody writes."""
+BESIDE_ROWS = 48
+"""Rows of prompts computed in a step beside answers being written: they wait that long."""
+MOST_WRITING = 32
+"""Answers that write in one step; more take turns."""
 
 
 class TorchEngine:
-    """Answers prompts with a `LanguageModel`; thread-safe, one reply at a time per session."""
+    """A lane of jobs. Those of one session run one after another.
+
+    A step writes one token for every answer under way, all in one pass, and then takes a bounded
+    number of prompt rows, in turns from the jobs that still read theirs.
+    """
 
     def __init__(
         self,
         model: LanguageModel,
         tokenizer: Tokenizer,
         *,
-        constraints: ConstraintMaker,
         sessions: int = 32,
+        constraints: ConstraintMaker,
     ) -> None:
         self.model = model
-        self._constraints = constraints
-        self.tokenizer = tokenizer
         self.chat = Chat(tokenizer)
+        self._writer = Writer(tokenizer, self.chat, constraints)
         self._limit = sessions
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: OrderedDict[str, Cache] = OrderedDict()
         self._guard = threading.Lock()
-        self._markers: dict[Marker, int] = {
-            "query": self.chat.query,
-            "typed": self.chat.typed,
-            "noise": self.chat.noise,
-        }
+        self._inbox: deque[Job] = deque()
+        self._waiting: list[Job] = []
+        self._running: list[Job] = []
 
-    def open(self, session_id: str) -> Session:
-        """The session's cache, made if needed; the least used one goes when there are too many."""
-        with self._guard:
-            session = self._sessions.get(session_id)
-            if session is None:
-                session = self._sessions[session_id] = Session(self.model.cache())
-            self._sessions.move_to_end(session_id)
-            while len(self._sessions) > self._limit:
-                self._sessions.popitem(last=False)
-            return session
+    def submit(self, job: Job) -> None:
+        """Take a job. From any thread; wake the scheduler afterwards."""
+        self._inbox.append(job)
 
     def close(self, session_id: str) -> None:
-        """Drop a session."""
+        """Drop a session's cache. A job that uses it ends undisturbed."""
         with self._guard:
             self._sessions.pop(session_id, None)
 
     def stats(self) -> EngineStats:
-        """What is held at the moment."""
+        """What is held and done at the moment."""
         with self._guard:
-            caches = [session.cache for session in self._sessions.values()]
+            caches = list(self._sessions.values())
         return EngineStats(
             sessions=len(caches),
             session_limit=self._limit,
+            replies=len(self._running),
+            waiting=len(self._waiting) + len(self._inbox),
             cache_rows=sum(len(cache.rows) for cache in caches),
-            cache_bytes=sum(cache.keys.nbytes + cache.values.nbytes for cache in caches),
+            cache_bytes=sum(cache.nbytes for cache in caches),
+            weight_bytes=self.model.weight_bytes,
         )
 
-    def prefill(self, session_id: str, names: list[Hashable]) -> None:
-        """Compute the beginning of a conversation ahead of time."""
-        session = self.open(session_id)
-        with session.lock:
-            self._extend(session.cache, Prompt(names, {}, ()), lambda: False)
+    def urgency(self) -> int | None:
+        """As `Lane`."""
+        return NORMAL if self._inbox or self._waiting or self._running else None
 
-    def _extend(
-        self, cache: Cache, prompt: Prompt, cancelled: Callable[[], bool]
-    ) -> tuple[Tensor, int]:
-        """Bring the cache to the prompt; returns the last hidden state and rows reused."""
-        shared = min(cache.shared(prompt.names), len(prompt.names) - 1)
-        cache.cut(shared)
-        hidden = torch.zeros(self.model.shape.width)
-        for start in range(shared, len(prompt.names), PREFILL_STEP):
-            if cancelled():
-                raise Cancelled
-            names = prompt.names[start : start + PREFILL_STEP]
-            ids = [name if isinstance(name, int) else 0 for name in names]
-            rows = self.model.rows(ids)
-            for index, name in enumerate(names):
-                if not isinstance(name, int):
-                    rows[index] = prompt.heard[name].to(rows.dtype)
-            hidden = self.model.extend(cache, rows, names)
-        return hidden, shared
+    @torch.inference_mode()
+    def step(self) -> None:
+        """As `Lane`."""
+        while self._inbox:
+            self._waiting.append(self._inbox.popleft())
+        self._drop_cancelled()
+        self._start_waiting()
+        writing = [job for job in self._running if len(job.pending) == 1 and job.writing]
+        self._advance(writing[:MOST_WRITING], len(writing))
+        self._read_prompts(BESIDE_ROWS if writing else ALONE_ROWS)
 
-    def generate(
-        self,
-        session_id: str,
-        prompt: Prompt,
-        tools: Sequence[ToolSpec],
-        *,
-        limit: int,
-        cancelled: Callable[[], bool],
-        usage: Usage,
-        tool_choice: str = "auto",
-        parallel_calls: bool = True,
-    ) -> Iterator[State | Text | Call]:
-        """Answer a prompt: the state first, then text or calls. Fills `usage` on the way.
+    def fail(self, error: BaseException) -> None:
+        """As `Lane`."""
+        while self._inbox:
+            self._waiting.append(self._inbox.popleft())
+        failed, self._waiting, self._running = [*self._running, *self._waiting], [], []
+        for job in failed:
+            job.end(error)
 
-        Raises:
-            Cancelled: `cancelled()` became true.
-        """
-        session = self.open(session_id)
-        with session.lock:
-            begin = time.perf_counter()
-            hidden, reused = self._extend(session.cache, prompt, cancelled)
-            usage.input_tokens, usage.cached_tokens = len(prompt.names), reused
-            usage.prefill_s = time.perf_counter() - begin
-            pen = _Pen(self.model, session.cache, hidden, cancelled, usage)
-            yield self._state(pen, prompt.expects)
-            usage.first_token_s = time.perf_counter() - begin
-            if session.cache.rows[-1] == self.chat.noise:
-                return
-            constraint = self._constraints(tools, tool_choice, parallel=parallel_calls)
-            yield from self._answer(pen, constraint, limit)
+    def _drop_cancelled(self) -> None:
+        for jobs in (self._running, self._waiting):
+            for job in [job for job in jobs if job.cancelled()]:
+                jobs.remove(job)
+                job.end(Cancelled())
 
-    def _state(self, pen: _Pen, expects: tuple[Marker, ...]) -> State:
-        ids = [self._markers[marker] for marker in expects]
-        shares = torch.softmax(pen.scores()[torch.tensor(ids)], 0).tolist()
-        probabilities = dict(zip(expects, shares, strict=True))
-        marker = max(expects, key=lambda m: probabilities[m])
-        pen.write([self._markers[marker]])
-        return State(marker, probabilities)
+    def _start_waiting(self) -> None:
+        busy = {job.session_id for job in self._running}
+        for job in list(self._waiting):
+            if job.session_id in busy:
+                continue
+            busy.add(job.session_id)
+            self._waiting.remove(job)
+            self._running.append(job)
+            job.cache = cache = self._open(job.session_id, busy)
+            names = job.prompt.names
+            shared = min(cache.shared(names), len(names) - 1)
+            cache.cut(shared)
+            job.pending = names[shared:]
+            job.usage.input_tokens, job.usage.cached_tokens = len(names), shared
 
-    def _answer(self, pen: _Pen, constraint: Constraint, limit: int) -> Iterator[Text | Call]:
-        """Answer within a grammar, which decides where calls may stand."""
-        reader = AnswerReader(self.tokenizer, self.chat.call, self.chat.call_end)
-        while pen.usage.output_tokens < limit:
-            tokens = next_tokens(constraint, pen.scores, self.chat.end)
-            tokens = tokens[: limit - pen.usage.output_tokens]
-            pen.write(tokens)
-            if tokens[-1] == self.chat.end:
-                yield from reader.feed(tokens[:-1])
-                return
-            yield from reader.feed(tokens)
-        pen.usage.reason = "length"
-        pen.write([self.chat.end])
+    def _open(self, session_id: str, busy: set[str]) -> Cache:
+        """The session's cache; the least used idle one goes when there are too many."""
+        with self._guard:
+            cache = self._sessions.setdefault(session_id, self.model.cache())
+            self._sessions.move_to_end(session_id)
+            idle = [key for key in self._sessions if key not in busy]
+            for key in idle[: max(0, len(self._sessions) - self._limit)]:
+                del self._sessions[key]
+            return cache
 
+    def _advance(self, jobs: Sequence[Job], writing: int) -> None:
+        """One token for every job, in one pass."""
+        if not jobs:
+            return
+        if len(jobs) < writing:  # the others come first in the next step
+            self._running = [job for job in self._running if job not in jobs] + list(jobs)
+        size = FEW_ROWS if len(jobs) <= 2 * FEW_ROWS else len(jobs)
+        for at in range(0, len(jobs), size):
+            self._pass([(job, 1) for job in jobs[at : at + size]])
 
-class _Pen:
-    """Writes tokens into a cache and looks at the scores after the last one."""
+    def _read_prompts(self, budget: int) -> None:
+        reading = [job for job in self._running if len(job.pending) > 1 or not job.writing]
+        taken: list[tuple[Job, int]] = []
+        for job in reading:
+            count = min(len(job.pending), budget)
+            budget -= count
+            taken.append((job, count))
+            if budget <= 0:
+                break
+        if not taken:
+            return
+        last = taken[-1][0]
+        if len(reading) > 1 and len(last.pending) > taken[-1][1]:  # a long prompt takes turns
+            self._running.remove(last)
+            self._running.append(last)
+        self._pass(taken)
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        cache: Cache,
-        hidden: Tensor,
-        cancelled: Callable[[], bool],
-        usage: Usage,
-    ) -> None:
-        self._model, self._cache, self._hidden = model, cache, hidden
-        self._cancelled, self.usage = cancelled, usage
+    def _pass(self, parts: Sequence[tuple[Job, int]]) -> None:
+        """Append the next rows of some jobs; those that have no more may write."""
+        segments = [self._segment(job, count) for job, count in parts]
+        hidden = self.model.step(segments)
+        ready = []
+        for place, (job, count) in enumerate(parts):
+            job.pending = job.pending[count:]
+            if not job.pending:
+                ready.append((place, job))
+        asking = [(place, job) for place, job in ready if job.prompt.expects]
+        for _, job in ready:
+            if not job.prompt.expects:
+                self._finish(job, None)
+        if asking:
+            scores = self.model.logits(hidden[torch.tensor([place for place, _ in asking])])
+            for row, (_, job) in zip(scores, asking, strict=True):
+                self._continue(job, row)
 
-    def scores(self) -> Tensor:
-        """Scores of the next token."""
-        if self._cancelled():
-            raise Cancelled
-        return self._model.logits(self._hidden).clone()
+    def _segment(self, job: Job, count: int) -> Segment:
+        names = list(job.pending[:count])
+        rows = self.model.rows([name if isinstance(name, int) else 0 for name in names])
+        for index, name in enumerate(names):
+            if not isinstance(name, int):
+                rows[index] = job.prompt.heard[name].to(rows.dtype)
+        if job.cache is None:
+            raise RuntimeError("a job runs without a cache")
+        return Segment(job.cache, rows, names)
 
-    def write(self, ids: Sequence[int]) -> None:
-        """Append tokens in one pass."""
-        if self._cancelled():
-            raise Cancelled
-        if ids:
-            self._hidden = self._model.extend(self._cache, self._model.rows(ids), list(ids))
-            self.usage.output_tokens += len(ids)
+    def _continue(self, job: Job, scores: Tensor) -> None:
+        """Let a job choose what it writes next."""
+        usage = job.usage
+        if job.pen is None or job.writing is None:
+            usage.prefill_s = time.perf_counter() - job.begin
+            job.pen = Pen()
+            job.writing = self._writer.write(job, job.pen)
+        job.pen.show(scores)
+        try:
+            job.pending = next(job.writing)
+        except StopIteration:
+            self._finish(job, None)
+        except Exception as error:  # noqa: BLE001 - raised again at the job's consumer
+            self._finish(job, error)
+        else:
+            usage.output_tokens += len(job.pending)
+
+    def _finish(self, job: Job, error: BaseException | None) -> None:
+        self._running.remove(job)
+        job.end(error)

@@ -8,7 +8,7 @@ or repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -64,20 +64,49 @@ class CausalBlock(nn.Module):
         x = x + self.out(out.transpose(1, 2).reshape(batch, rows, width))
         return x + self.down(F.gelu(self.up(self.norm2(x))))
 
-    def step(self, x: Tensor, cache: list[Tensor]) -> Tensor:
-        """Inference: one row `[width]`; `cache` holds keys and values of the window."""
-        width = x.shape[-1]
-        q, k, v = self.qkv(self.norm1(x)).view(3, self.heads, 1, -1)
-        if cache:
-            k, v = torch.cat([cache[0], k], 1), torch.cat([cache[1], v], 1)
-        k, v = k[:, -self.window :], v[:, -self.window :]
-        cache[:] = [k, v]
-        count = k.shape[1]
-        bias = -0.05 * torch.arange(count - 1, -1, -1)
-        scores = (q @ k.transpose(1, 2)) * (width // self.heads) ** -0.5 + bias
-        out = (torch.softmax(scores, -1) @ v).reshape(width)
+    def step(self, x: Tensor, past: _Past, at: int, bias: Tensor) -> Tensor:
+        """Inference: one row for each voice.
+
+        Args:
+            x: Their rows, `[voices, width]`.
+            past: Keys and values of all voices; the row's own are written into it.
+            at: Place of the row.
+            bias: What is added to the scores of the window, `[voices, 1, 1, window]`.
+        """
+        voices, width = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(voices, 3, self.heads, 1, -1).unbind(1)
+        past.keys[:, :, at], past.values[:, :, at] = k[:, :, 0], v[:, :, 0]
+        window = slice(at + 1 - self.window, at + 1)
+        scores = torch.matmul(q, past.keys[:, :, window].transpose(2, 3))
+        weights = torch.softmax(scores * (width // self.heads) ** -0.5 + bias, -1)
+        out = torch.matmul(weights, past.values[:, :, window]).reshape(voices, width)
         x = x + self.out(out)
         return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Keys and values of one block, `[voices, heads, places, head_width]`."""
+
+    keys: Tensor
+    values: Tensor
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one voice remembers between steps of the AR part.
+
+    Attributes:
+        past: Keys and values of the last window, `[blocks, 2, heads, window, head_width]`.
+        count: Codes spoken so far.
+        coarse: The last code; `config.codes` stands for none.
+        fine: Like `coarse`.
+    """
+
+    past: Tensor
+    count: int
+    coarse: int
+    fine: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +183,48 @@ class AlignedSpeechDecoder(nn.Module):
         laid = self.lay(rows[:, owner], places[None], None)[0]
         return Plan(laid, self.guess(laid), ends.tolist())
 
+    def memory(self) -> Memory:
+        """Of a voice that has said nothing yet."""
+        block = cast(CausalBlock, self.speaking[0])
+        size = (len(self.speaking), 2, block.heads, block.window, self.config.width // block.heads)
+        return Memory(torch.zeros(size), 0, self.config.codes, self.config.codes)
+
     @torch.no_grad()
-    def codes(self, plan: Plan, *, top: int = 1, seed: int = 0) -> Iterator[tuple[int, int]]:
-        """AR pass: coarse and fine code one place after another; `top` 1 is greedy."""
-        generator = torch.Generator().manual_seed(seed)
-        caches: list[list[Tensor]] = [[] for _ in self.speaking]
-        coarse = fine = self.config.codes
-        for row in plan.rows:
-            x = row + self.previous.weight[coarse] + self.previous_fine.weight[fine]
-            for block, cache in zip(self.speaking, caches, strict=True):
-                x = cast(CausalBlock, block).step(x, cache)
-            values, indices = self.decide(x).topk(top)
-            pick = torch.multinomial(torch.softmax(values, -1), 1, generator=generator)
-            coarse = int(indices[pick])
-            fine = int(self.refine(x + self.decided.weight[coarse]).argmax())
-            yield coarse, fine
+    def codes(self, memories: Sequence[Memory], rows: Tensor) -> Tensor:
+        """AR pass of several voices, place by place.
+
+        Args:
+            memories: What each voice remembers; brought up to date.
+            rows: The next laid-out rows of each, `[voices, places, width]`.
+
+        Returns:
+            Coarse and fine codes, `[voices, places, 2]`.
+        """
+        places = rows.shape[1]
+        blocks = [cast(CausalBlock, block) for block in self.speaking]
+        window = blocks[0].window
+        stacked = F.pad(torch.stack([memory.past for memory in memories]), (0, 0, 0, places))
+        pasts = [_Past(stacked[:, index, 0], stacked[:, index, 1]) for index in range(len(blocks))]
+        known = torch.tensor([min(memory.count, window) for memory in memories])
+        age = torch.arange(window - 1, -1, -1)
+        coarse = torch.tensor([memory.coarse for memory in memories])
+        fine = torch.tensor([memory.fine for memory in memories])
+        found = []
+        for place in range(places):
+            unknown = age[None] > known[:, None] + place
+            bias = (-0.05 * age).expand(len(memories), window).masked_fill(unknown, float("-inf"))
+            x = rows[:, place] + self.previous(coarse) + self.previous_fine(fine)
+            for block, past in zip(blocks, pasts, strict=True):
+                x = block.step(x, past, window + place, bias[:, None, None])
+            coarse = self.decide(x).argmax(-1)
+            fine = self.refine(x + self.decided(coarse)).argmax(-1)
+            found.append(torch.stack([coarse, fine], -1))
+        codes = torch.stack(found, 1)
+        for memory, past, spoken in zip(memories, stacked, codes, strict=True):
+            memory.past = past[:, :, :, -window:].clone()
+            memory.count += places
+            memory.coarse, memory.fine = spoken[-1].tolist()
+        return codes
 
 
 def layout(exact_ends: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,9 @@ SHORTEST_PAUSED = 18
 """A comma ends a phrase only after this many characters: shorter ones sound chopped."""
 LONGEST = 110
 """Without any mark a phrase is cut at a space after this many characters."""
+EARLY_WORDS = 4
+"""Words that are known before an unfinished phrase is begun."""
+_PLAIN_WORDS = re.compile(r"[A-Za-z',\s]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,17 @@ class PhraseCutter:
         """
         self._text += delta
         return self._take(last=False)
+
+    def early(self) -> Phrase | None:
+        """The complete words of a phrase that is not finished, if its beginning may be said.
+
+        There must be a few of them, and nothing that is read otherwise once more is known.
+        """
+        rest = self._text[self._done :]
+        words = rest[: rest.rfind(" ")] if " " in rest else ""
+        if len(words.split()) < EARLY_WORDS or not _PLAIN_WORDS.fullmatch(words):
+            return None
+        return Phrase(words, self._done, self._done + len(words))
 
     def finish(self) -> list[Phrase]:
         """The rest of the text."""
