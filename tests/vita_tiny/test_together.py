@@ -11,6 +11,7 @@ from tests.vita_tiny.material import recording
 from vita_model.engine.tiny import TinyVoice
 from vita_model.engine.voice import (
     AssistantText,
+    Audio,
     Done,
     ReplyEvent,
     Request,
@@ -76,6 +77,24 @@ async def test_a_cancelled_answer_is_gone_after_a_step(voice: VoiceModel, facts:
     again = await all_of(voice.reply(Request("gone", facts, [], [UserText("Can I park?")])))
     assert isinstance(again[-1], Done)
     assert voice.stats().replies == 0
+
+
+async def test_speech_that_fails_ends_the_answer_with_the_error_and_the_next_one_speaks(
+    voice: VoiceModel, facts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(voice, TinyVoice)
+    request = Request("mute", facts, [], [UserText("When do you open?")])
+
+    def broken(*_: object) -> None:
+        raise ArithmeticError("no codes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Speaker, "say", broken)
+        with pytest.raises(ArithmeticError, match="no codes"):
+            await all_of(voice.reply(request))
+    again = await all_of(voice.reply(request))
+    assert any(isinstance(event, Audio) for event in again)
+    assert isinstance(again[-1], Done)
 
 
 async def test_what_is_heard_while_the_caller_speaks_is_not_computed_again(

@@ -67,13 +67,16 @@ class Answering:
         elif error is not None:
             self._stream.end(error)
         elif self.voice is None:
-            self.spoken()
+            self.spoken(None)
         if self.voice is not None:
             self.voice.finish()
             self._wake()
 
-    def spoken(self) -> None:
-        """All has been spoken."""
+    def spoken(self, error: BaseException | None) -> None:
+        """All has been spoken, or it went wrong: the caller must not be left with text alone."""
+        if error is not None:
+            self._stream.end(error)
+            return
         usage = self.usage
         timings = {"prefill_s": usage.prefill_s, "first_token_s": usage.first_token_s}
         if self.voice is not None:

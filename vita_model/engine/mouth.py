@@ -21,13 +21,14 @@ MOST_VOICES = 16
 class Voice:
     """One answer being spoken.
 
-    Text comes from the thread that writes it; the rest belongs to the lane.
+    Text comes from the thread that writes it; the rest belongs to the lane. `end` is called once, with
+    None when everything has sounded (or nobody listens), or with what went wrong.
     """
 
     def __init__(
         self,
         emit: Callable[[Audio], None],
-        end: Callable[[], None],
+        end: Callable[[BaseException | None], None],
         cancelled: Callable[[], bool],
     ) -> None:
         self.emit, self.end, self.cancelled = emit, end, cancelled
@@ -162,11 +163,10 @@ class Mouth:
 
     def fail(self, error: BaseException) -> None:
         """As `Lane`."""
-        del error  # the answers are written on without sound
         while self._inbox:
             self._voices.append(self._inbox.popleft())
         for voice in list(self._voices):
-            self._end(voice)
+            self._end(voice, error)
 
     def _say(self, voices: Sequence[Voice]) -> None:
         """A burst of codes; those who wait for their first sound go first and alone."""
@@ -178,6 +178,6 @@ class Mouth:
         if len(chosen) < len(voices):
             self._voices.sort(key=lambda voice: voice in chosen)
 
-    def _end(self, voice: Voice) -> None:
+    def _end(self, voice: Voice, error: BaseException | None = None) -> None:
         self._voices.remove(voice)
-        voice.end()
+        voice.end(error)

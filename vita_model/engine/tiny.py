@@ -174,8 +174,8 @@ class TinyVoice:
     async def _say(self, text: str) -> AsyncIterator[ReplyEvent]:
         stream = Stream()
 
-        def end() -> None:
-            stream.end(Done("stop", 0, 0, 0, {"first_audio_s": voice.first_audio_s}))
+        def end(error: BaseException | None) -> None:
+            stream.end(error or Done("stop", 0, 0, 0, {"first_audio_s": voice.first_audio_s}))
 
         voice = self._voice(stream, end)
         stream.put(Text(text))
@@ -194,7 +194,7 @@ class TinyVoice:
             stream.stop()
             self._scheduler.wake()
 
-    def _voice(self, stream: Stream, end: Callable[[], None]) -> Voice:
+    def _voice(self, stream: Stream, end: Callable[[BaseException | None], None]) -> Voice:
         voice = Voice(stream.put, end, stream.stopped)
         self._mouth.submit(voice)
         return voice
