@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import signal
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vita_model import cli_keys
 from vita_model.evaluation.duplex_cli import duplex
 
 if TYPE_CHECKING:
     from vita_model.engine.voice import VoiceModel
-    from vita_model.serving.server import ServerConfig
+    from vita_model.serving.key_file import Keys
 
 EXIT_DISAGREES = 1
 EXIT_BAD_SETTING = 2
@@ -27,6 +26,7 @@ _DTYPE = "Type of the weights, such as bfloat16; auto keeps the stored one."
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(duplex)
+app.add_typer(cli_keys.app, name="keys")
 
 
 @app.callback()
@@ -43,18 +43,45 @@ def serve(
         Path | None, typer.Option(help="Folder of the weights; vita-tiny if left out.")
     ] = None,
     max_sessions: Annotated[int, typer.Option(min=1, help="Sessions served at once.")] = 8,
-    api_key_file: Annotated[
-        Path | None, typer.Option(help="File with the key that clients must show.")
+    keys_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="VITA_MODEL_KEYS_FILE", help="File of keys, written by `vita model keys`."
+        ),
     ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File with one key that clients must show, as it is.")
+    ] = None,
+    server_keys: Annotated[
+        str,
+        typer.Option(
+            envvar="VITA_MODEL_SERVER_KEYS",
+            show_default=False,
+            help="Keys that clients must show, separated by commas. Give them in the environment: "
+            "an option is seen by everybody on this machine.",
+        ),
+    ] = "",
+    memory_mib: Annotated[
+        int | None, typer.Option(min=1, help="Memory the server may take, MiB; all if left out.")
+    ] = None,
+    stuck_s: Annotated[
+        float, typer.Option(min=1, help="Seconds after which an engine without a step is given up.")
+    ] = 30.0,
     drain_s: Annotated[
         float, typer.Option(min=0, help="Seconds that running sessions get to end at shutdown.")
     ] = 30.0,
 ) -> None:
     """Serve a model over the OpenAI Realtime protocol."""
     from vita_model.serving.door import ListenError, open_listener
+    from vita_model.serving.run import run_server
     from vita_model.serving.server import ServerConfig
 
-    config = ServerConfig(max_sessions=max_sessions, api_key=_read_key(api_key_file))
+    config = ServerConfig(
+        max_sessions=max_sessions,
+        keys=_read_keys(keys_file, api_key_file, server_keys),
+        memory_limit=None if memory_mib is None else memory_mib << 20,
+        stuck_after=stuck_s,
+    )
     try:
         listener = open_listener(host, port)
     except ListenError as error:
@@ -62,7 +89,7 @@ def serve(
     with listener:
         voice = _load(checkpoint)
         try:
-            asyncio.run(_serve(voice, listener, config, drain_s))
+            asyncio.run(run_server(voice, listener, config, drain_s))
         except ListenError as error:
             raise _end(str(error), EXIT_CANNOT_LISTEN) from None
 
@@ -168,9 +195,24 @@ def chat(
         print(f"{answer.seconds:.1f} s of speech in {save}")
 
 
-def _read_key(file: Path | None) -> str | None:
-    if file is None:
+def _read_keys(file: Path | None, plain_file: Path | None, given: str) -> Keys | None:
+    """All keys that count; None when none are wanted, and everybody may come in."""
+    if file is None and plain_file is None and not given.strip():
         return None
+    from vita_model.serving.key_file import KeyFile, KeyFileError, Keys
+    from vita_model.serving.keys import plain_key
+
+    secrets = [part.strip() for part in given.split(",") if part.strip()]
+    if plain_file is not None:
+        secrets.append(_read_key(plain_file))
+    fixed = [plain_key(f"given {number}", secret) for number, secret in enumerate(secrets, 1)]
+    try:
+        return Keys(fixed, None if file is None else KeyFile(file))
+    except KeyFileError as error:
+        raise _end(str(error), EXIT_BAD_SETTING) from None
+
+
+def _read_key(file: Path) -> str:
     try:
         key = file.read_text().strip()
     except OSError as error:
@@ -193,27 +235,6 @@ def _load(checkpoint: Path | None) -> VoiceModel:
     except (CheckpointError, FileNotFoundError) as error:
         reason = str(error).rstrip(".")
         raise _end(f"The checkpoint cannot be used: {reason}.", EXIT_NO_CHECKPOINT) from None
-
-
-async def _serve(
-    voice: VoiceModel, listener: socket.socket, config: ServerConfig, drain_s: float
-) -> None:
-    from vita_model.serving.server import REALTIME_PATH, serving
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        async with serving(voice, listener, config) as server:
-            host, port = listener.getsockname()[:2]
-            card = voice.card
-            print(f"{card.name} answers at ws://{host}:{port}{REALTIME_PATH}", flush=True)
-            print(f"Licence of the weights: {card.licence}. {card.licence_note}", flush=True)
-            await stop.wait()
-            await server.drain(drain_s)
-    finally:
-        await voice.close()
 
 
 def _end(message: str, code: int) -> typer.Exit:

@@ -23,7 +23,18 @@ pytestmark = pytest.mark.architecture
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
-COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+
+
+class _Once(yaml.SafeLoader):
+    """Refuses a key that is given twice in one place: engines do, PyYAML does not."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        assert len(keys) == len(set(keys)), f"a key is given twice{node.start_mark}"
+        return super().construct_mapping(node, deep)
+
+
+COMPOSE: dict[str, Any] = yaml.load(TEXT, _Once)  # noqa: S506 - it is a SafeLoader
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 EXAMPLE = (ROOT / "deploy" / "env.example").read_text()
 PAGE = (ROOT / "docs" / "compose.md").read_text()

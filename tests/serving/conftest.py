@@ -17,6 +17,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.serving.scripted_model import ScriptedModel
 from vita_model.audio.telephone import Resampler, encode
 from vita_model.serving.door import open_listener
+from vita_model.serving.key_file import Keys
+from vita_model.serving.keys import plain_key
 from vita_model.serving.server import ModelServer, ServerConfig, serving
 
 
@@ -42,6 +44,8 @@ def start() -> Start:
         listener = open_listener("127.0.0.1", 0)
         host, port = listener.getsockname()
         model = ScriptedModel()
+        if "api_key" in config:
+            config["keys"] = Keys([plain_key("test", config.pop("api_key"))])
         async with serving(model, listener, replace(ServerConfig(), **config)) as server:
             yield Running(server, model, f"{host}:{port}")
 

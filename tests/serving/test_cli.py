@@ -8,14 +8,17 @@ import socket
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.serving.conftest import until
 from tests.serving.scripted_model import ScriptedModel
-from vita_model.cli import _serve, app
+from vita_model.cli import app
 from vita_model.serving.door import open_listener
+from vita_model.serving.key_file import KeyFile
+from vita_model.serving.run import run_server
 from vita_model.serving.server import ServerConfig
 
 pytestmark = pytest.mark.integration
@@ -65,7 +68,7 @@ async def test_a_terminated_server_ends_its_sessions_and_its_model(
         port = listener.getsockname()[1]
         listener.listen()
         async with asyncio.TaskGroup() as group:
-            group.create_task(_serve(model, listener, ServerConfig(), drain_s=0))
+            group.create_task(run_server(model, listener, ServerConfig(), drain_s=0))
             async with connect(f"ws://127.0.0.1:{port}/v1/realtime") as session:
                 await until(session, "session.created")
                 signal.raise_signal(signal.SIGTERM)
@@ -75,3 +78,54 @@ async def test_a_terminated_server_ends_its_sessions_and_its_model(
     assert closed.value.rcvd.code == 1001
     assert model.closed
     assert f"ws://127.0.0.1:{port}/v1/realtime" in capsys.readouterr().out
+
+
+async def test_a_second_signal_ends_sessions_at_once() -> None:
+    with open_listener("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        listener.listen()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run_server(ScriptedModel(), listener, ServerConfig(), drain_s=3600))
+            async with connect(f"ws://127.0.0.1:{port}/v1/realtime") as session:
+                await until(session, "session.created")
+                for _ in range(2):
+                    signal.raise_signal(signal.SIGTERM)
+                    await asyncio.sleep(0)
+                with pytest.raises(ConnectionClosed) as closed:
+                    await until(session, "response.done")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1001
+
+
+def test_keys_are_made_listed_and_revoked_and_never_kept(tmp_path: Path) -> None:
+    file = tmp_path / "keys" / "keys.json"
+
+    def keys(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["keys", *arguments, "--file", str(file)])
+
+    made = keys("add", "agent", "--sessions", "4", "--per-minute", "30")
+    secret = made.stdout.strip()
+    assert made.exit_code == 0
+    assert secret.startswith("vmk_")
+    assert secret not in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+    assert keys("add", "graphs", "--scope", "metrics").exit_code == 0
+    listed = keys("list").stdout
+    assert "agent" in listed
+    assert "metrics" in listed
+    assert secret not in listed
+    assert keys("add", "agent").exit_code == 2
+    assert keys("add", "bad\nname").exit_code == 2
+    assert "sessions, client_secrets, metrics" in keys("add", "b", "--scope", "all").stderr
+    assert keys("revoke", "agent").exit_code == 0
+    assert keys("revoke", "agent").exit_code == 2
+    assert [key.name for key in KeyFile(file).read()] == ["graphs"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"keys": [{"name": "a", "digest": "x"}]}'])
+def test_a_file_of_keys_that_is_none_starts_no_server(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(content)
+    result = CliRunner().invoke(app, ["serve", "--port", "0", "--keys-file", str(file)])
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1

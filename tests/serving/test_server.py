@@ -267,7 +267,8 @@ async def test_what_a_balancer_and_an_operator_ask(start: Start) -> None:
     async with start(api_key="secret", max_sessions=2) as running:
         health = (await _get(running, "/healthz")).json()
         assert health["model"]["licence"] == "Apache-2.0"
-        assert (await _get(running, "/readyz")).json() == {"ready": True, "active": 0, "max": 2}
+        ready = (await _get(running, "/readyz")).json()
+        assert ready == {"ready": True, "reason": None, "active": 0, "max": 2}
         assert (await _get(running, "/v1/models")).status_code == 401
         models = (await _get(running, "/v1/models", Authorization="Bearer secret")).json()
         assert [model["id"] for model in models["data"]] == ["scripted"]

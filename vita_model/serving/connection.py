@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -37,6 +37,7 @@ from vita_model.serving.effects import (
 )
 from vita_model.serving.events import (
     AppendAudio,
+    Json,
     ProtocolError,
     client_event_id,
     error_event,
@@ -89,13 +90,19 @@ class Connection:
     """Runs one session until the client goes."""
 
     def __init__(
-        self, *, peer: Peer, model: VoiceModel, dialogue: Dialogue, limits: Limits
+        self,
+        *,
+        peer: Peer,
+        model: VoiceModel,
+        dialogue: Dialogue,
+        limits: Limits,
+        seen: Callable[[Json], None] = lambda _: None,
     ) -> None:
         self._peer = peer
         self._model = model
         self._dialogue = dialogue
         self._limits = limits
-        self._outbox = Outbox()
+        self._outbox = Outbox(seen)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from vita_model.serving.events import Json
 
@@ -12,9 +13,14 @@ ROOM = 256
 
 
 class Outbox:
-    """One reader takes, many writers post. Posting never waits, so the order is the caller's."""
+    """One reader takes, many writers post. Posting never waits, so the order is the caller's.
 
-    def __init__(self) -> None:
+    Args:
+        seen: Told every event as it is posted.
+    """
+
+    def __init__(self, seen: Callable[[Json], None] = lambda _: None) -> None:
+        self._seen = seen
         self._events: deque[Json] = deque()
         self._filled = asyncio.Event()
         self._roomy = asyncio.Event()
@@ -22,6 +28,7 @@ class Outbox:
 
     def post(self, event: Json) -> None:
         """Add an event. Writers wait for `room` before they make the next one."""
+        self._seen(event)
         self._events.append(event)
         self._note()
 

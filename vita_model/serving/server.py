@@ -3,40 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
+import functools
+import ipaddress
+import json
 import logging
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
+from typing import Final
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from vita_model.engine.voice import VoiceModel
 from vita_model.serving.connection import Connection, Limits
 from vita_model.serving.dialogue import Dialogue
 from vita_model.serving.door import ListenError, SocketPeer, Visitor, choose_subprotocol
-from vita_model.serving.events import Json
-from vita_model.serving.http import json_answer, refuse
-from vita_model.serving.slots import Slots
+from vita_model.serving.events import Json, ProtocolError, error_event
+from vita_model.serving.host import Host
+from vita_model.serving.http import answer, json_answer, refuse
+from vita_model.serving.key_file import Keys
+from vita_model.serving.keys import Key, Scope
+from vita_model.serving.memory import read_memory
+from vita_model.serving.meter import SessionMeter
 from vita_model.serving.vad import SileroDetector
+from vita_model.serving.watchdog import until_stuck
 
 log = logging.getLogger(__name__)
 
-REALTIME_PATH = "/v1/realtime"
+REALTIME_PATH: Final = "/v1/realtime"
+
+_FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+_FAREWELL_S: Final = 2.0
+_EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """How the server admits and keeps sessions. Times are in seconds."""
+    """How the server admits and keeps sessions. Times are in seconds.
+
+    Attributes:
+        max_sessions: Sessions at once.
+        keys: Who may come in; None for everybody.
+        memory_limit: Bytes this process may take; None for all there are.
+        stuck_after: An engine that makes no step for so long is given up.
+    """
 
     max_sessions: int = 8
-    api_key: str | None = field(default=None, repr=False)
+    keys: Keys | None = field(default=None, repr=False)
+    memory_limit: int | None = None
+    stuck_after: float = 30.0
     ping_interval: float = 20.0
     ping_timeout: float = 20.0
     close_timeout: float = 5.0
@@ -45,21 +66,39 @@ class ServerConfig:
 
 
 class ModelServer:
-    """Admits clients and runs their sessions on one model."""
+    """Admits clients and runs their sessions on one model.
+
+    Attributes:
+        stuck: Set once the engine has been given up; the sessions have been told.
+    """
 
     def __init__(self, model: VoiceModel, config: ServerConfig) -> None:
         self._model = model
         self._config = config
-        self._key_hash = _hash(config.api_key) if config.api_key else None
+        self._keys = config.keys
         self._spare_detectors: list[SileroDetector] = []
-        self.slots = Slots(config.max_sessions)
+        self._open: set[ServerConnection] = set()
+        memory = functools.partial(read_memory, config.memory_limit)
+        self.host = Host(model, config.max_sessions, memory, time.monotonic)
+        self.slots = self.host.slots
+        self.stuck = asyncio.Event()
 
     async def drain(self, deadline_s: float) -> None:
         """Take no new session and wait until the running ones have ended, or the deadline."""
-        self.slots.draining = True
+        self.slots.closed = self.slots.closed or "draining"
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
                 await self.slots.empty.wait()
+
+    async def watch(self) -> None:
+        """Wait until the engine is stuck; then refuse new sessions and end those that run."""
+        await until_stuck(lambda: self._model.stats(), self._config.stuck_after)  # noqa: PLW0108 - a model may be replaced
+        log.error("the engine has made no step for %g s", self._config.stuck_after)
+        self.slots.closed = "stuck"
+        async with asyncio.TaskGroup() as group:
+            for connection in list(self._open):
+                group.create_task(_tell_stuck(connection))
+        self.stuck.set()
 
     def admit(self, visitor: ServerConnection, request: Request) -> Response | None:
         """Answer plain HTTP requests, and let a session in or turn it away."""
@@ -76,21 +115,38 @@ class ModelServer:
 
     def _answer(self, visitor: Visitor, url: SplitResult) -> Response | None:
         match url.path:
-            case "/healthz":
-                card = asdict(self._model.card)
-                return json_answer(HTTPStatus.OK, {"status": "ok", "model": card})
-            case "/readyz":
-                return self._readiness()
-            case "/v1/models" | "/v1/realtime" if not self._may_enter(visitor):
-                return refuse(
-                    HTTPStatus.UNAUTHORIZED, "The API key is missing or wrong.", "invalid_api_key"
-                )
+            case "/healthz" | "/readyz":
+                return self._health(url.path)
+            case "/load" | "/metrics":
+                return self._measurements(visitor, url.path)
+            case "/v1/models" | "/v1/realtime" if not self._may(visitor, "sessions"):
+                return _no_entry("The API key is missing or wrong.")
             case "/v1/models":
                 entry = self._model_entry()
                 return json_answer(HTTPStatus.OK, {"object": "list", "data": [entry]})
             case "/v1/realtime" if "call_id" not in parse_qs(url.query):
                 return self._take_slot(visitor)
         return refuse(HTTPStatus.NOT_FOUND, f"Sessions are at {REALTIME_PATH}?model=NAME.")
+
+    def _health(self, path: str) -> Response:
+        """Whether the process works, and whether sessions should come here."""
+        stuck = self.slots.closed == "stuck"
+        if path == "/healthz":
+            card = asdict(self._model.card)
+            fine, content = not stuck, {"status": "stuck" if stuck else "ok", "model": card}
+        else:
+            fine, content = self.host.ready, self.host.readiness()
+        return json_answer(HTTPStatus.OK if fine else HTTPStatus.SERVICE_UNAVAILABLE, content)
+
+    def _measurements(self, visitor: Visitor, path: str) -> Response:
+        """For this machine and for keys; never for everybody, not even where there are no keys."""
+        scopes: tuple[Scope, ...] = ("metrics", "sessions") if path == "/load" else ("metrics",)
+        may_see = self._keys is not None and self._may(visitor, *scopes)
+        if not (may_see or _is_local(visitor)):
+            return _no_entry("This is shown to this machine, and to a key that may see it.")
+        if path == "/load":
+            return json_answer(HTTPStatus.OK, self.host.load())
+        return answer(HTTPStatus.OK, self.host.exposition(), _EXPOSITION)
 
     async def serve_client(self, connection: ServerConnection) -> None:
         """Run one session."""
@@ -103,15 +159,19 @@ class ModelServer:
             expires_at=int(time.time() + self._config.limits.session),
         )
         log.info("session opened", extra={"session_id": dialogue.session_id})
+        self.host.meter.opened.inc()
         session = Connection(
             peer=SocketPeer(connection),
             model=self._model,
             dialogue=dialogue,
             limits=self._config.limits,
+            seen=SessionMeter(self.host.meter).saw,
         )
+        self._open.add(connection)
         try:
             await session.run()
         finally:
+            self._open.discard(connection)
             detector.reset()
             self._spare_detectors.append(detector)
             log.info("session closed", extra={"session_id": dialogue.session_id})
@@ -126,26 +186,24 @@ class ModelServer:
         upgrade = request.headers.get_all("Upgrade") if request is not None else []
         if [value.lower() for value in upgrade] != ["websocket"]:
             return refuse(HTTPStatus.UPGRADE_REQUIRED, "Sessions are opened as a WebSocket.")
-        if not self.slots.take():
-            return refuse(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"All {self.slots.limit} sessions are in use; try again or use another server.",
-                retry_after_s=1,
-            )
-        visitor.leave = self.slots.give_back
+        key = self._key(visitor)
+        refusal = self.slots.take(key)
+        if refusal is not None:
+            self.host.meter.refused.labels(refusal.reason).inc()
+            wait_s = refusal.retry_after_s
+            return refuse(refusal.status, refusal.sentence, refusal.reason, wait_s)
+        visitor.leave = functools.partial(self.slots.give_back, key)
         return None
 
-    def _may_enter(self, visitor: Visitor) -> bool:
-        wanted = self._key_hash
-        if wanted is None:
-            return True
-        return any(hmac.compare_digest(_hash(key), wanted) for key in visitor.bearer)
+    def _key(self, visitor: Visitor) -> Key | None:
+        return None if self._keys is None else self._keys.ring.find(visitor.bearer)
 
-    def _readiness(self) -> Response:
-        slots = self.slots
-        body = {"ready": not slots.draining, "active": slots.active, "max": slots.limit}
-        status = HTTPStatus.SERVICE_UNAVAILABLE if slots.draining else HTTPStatus.OK
-        return json_answer(status, body)
+    def _may(self, visitor: Visitor, *scopes: Scope) -> bool:
+        """Whether somebody has a key for one of these; where there are no keys everybody may."""
+        if self._keys is None:
+            return True
+        key = self._key(visitor)
+        return key is not None and not key.scopes.isdisjoint(scopes)
 
     def _model_entry(self) -> Json:
         card = self._model.card
@@ -184,12 +242,40 @@ async def serving(
         )
     except OSError as error:
         raise ListenError(f"Cannot listen: {error.strerror}. Choose another --port.") from None
-    try:
-        yield server
-    finally:
-        door.close()
-        await door.wait_closed()
+    async with AsyncExitStack() as stack:
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        chores = [group.create_task(server.watch(), name="watchdog")]
+        if config.keys is not None:
+            chores.append(group.create_task(config.keys.follow(), name="keys"))
+        try:
+            yield server
+        finally:
+            door.close()
+            await door.wait_closed()
+            for chore in chores:
+                chore.cancel()
+            await stack.aclose()
 
 
-def _hash(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+async def _tell_stuck(connection: ServerConnection) -> None:
+    """Tell a client that its session ends because the engine does not work any more."""
+    error = ProtocolError("The engine has stopped; open a session elsewhere.", "engine_stuck")
+    event = error_event(error, None)
+    event["error"]["type"] = "server_error"
+    with suppress(ConnectionClosed, TimeoutError):
+        async with asyncio.timeout(_FAREWELL_S):
+            await connection.send(json.dumps(event))
+            await connection.close(1011, "the engine has stopped")
+
+
+def _no_entry(sentence: str) -> Response:
+    return refuse(HTTPStatus.UNAUTHORIZED, sentence, "invalid_api_key")
+
+
+def _is_local(visitor: Visitor) -> bool:
+    """Whether this machine asks for itself: a proxy on it speaks for others."""
+    headers = visitor.request.headers if visitor.request is not None else {}
+    address = visitor.remote_address
+    if not isinstance(address, tuple) or any(name in headers for name in _FORWARDED):
+        return False
+    return ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
