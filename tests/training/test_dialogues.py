@@ -19,6 +19,7 @@ from vita_model.training.dialogues import (
 )
 from vita_model.training.dialogues.exam import Question, is_right, load_exam, score
 from vita_model.training.dialogues.facts import UNKNOWN
+from vita_model.training.dialogues.reading import sample_reading
 from vita_model.training.dialogues.spoken import ONES, digit_words, time_words, words
 
 pytestmark = pytest.mark.unit
@@ -232,3 +233,15 @@ def test_the_exam_marks_values_calls_and_refusals() -> None:
         "refuse": (0, 1),
         "all": (1, 2),
     }
+
+
+def test_what_is_read_aloud_is_plain_words_of_many_kinds() -> None:
+    rng = random.Random(8)
+    common = ["the", "and", "for", "zebra"]
+    said = [sample_reading(rng, "train", common) for _ in range(400)]
+    assert all(re.fullmatch(r"[a-z' ]+", line) for line in said)
+    assert all(len(line.split()) <= 24 for line in said)
+    words = {word for line in said for word in line.split()}
+    assert {"zebra", "double", "thursday", "please"} <= words
+    assert sum(line.split()[0] in ONES for line in said) > 20
+    assert max(said.count(line) for line in said) < 12

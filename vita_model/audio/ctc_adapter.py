@@ -1,9 +1,9 @@
 """The small listener's adapter: frozen encoder rows to rows of the language model's own table.
 
 Free adapters need far more data to find the places a language model reads words from. This one
-passes a CTC bottleneck over the model's vocabulary: a run of frames that agrees on one token
-becomes one row, the probability-weighted mix of embedding rows. The same posteriors give the
-caller's transcript. An utterance in which no token wins gives no row at all: that is noise.
+passes a CTC bottleneck over the model's vocabulary: each token that is read from the posteriors
+becomes one row, and the tokens are the caller's transcript. An utterance in which no token wins
+gives no row at all: that is noise.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
+
+from vita_model.audio.beam import Search, WordModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,39 +129,35 @@ def _mask(lengths: Tensor, rows: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Heard tokens: ids `[n]`, their mixed embedding rows `[n, width]`, mean certainty 0..1."""
+    """Heard tokens: ids `[n]` and their embedding rows `[n, width]`."""
 
     ids: list[int]
     rows: Tensor
-    certainty: float
 
 
 @torch.no_grad()
-def collapse(logits: Tensor, unit_ids: Tensor, table: Tensor, sharpness: float = 1.0) -> Tokens:
-    """Frames to tokens: runs of one winning unit become one row each.
+def read(logits: Tensor, unit_ids: Tensor, table: Tensor, words: WordModel | None = None) -> Tokens:
+    """The tokens of one utterance.
+
+    With a word model each token becomes the language model's own row. Without one, a run of frames
+    that agrees on a unit becomes one row, the mix of all rows by their probability in the run.
 
     Args:
         logits: Unit logits of one utterance, `[frames, units + 1]`.
         unit_ids: Token id of every unit, `[units]`.
         table: Embedding rows of the units in the same order, `[units, width]`.
-        sharpness: Above 1 the mix leans further to the winner.
+        words: Which units follow one another.
     """
+    if words is not None:
+        places = torch.tensor(Search(words).units(logits), dtype=torch.long) - 1
+        return Tokens(unit_ids[places].tolist(), table[places])
     posterior = torch.softmax(logits.float(), -1)
-    best = posterior.argmax(-1)
+    units, counts = torch.unique_consecutive(posterior.argmax(-1), return_counts=True)
     ids: list[int] = []
     mixes: list[Tensor] = []
-    certainties: list[float] = []
-    frame = 0
-    while frame < len(best):
-        end = frame + 1
-        while end < len(best) and best[end] == best[frame]:
-            end += 1
-        if int(best[frame]) != 0:
-            run = posterior[frame:end, 1:].sum(0).pow(sharpness)
-            mixes.append((run / run.sum()) @ table)
-            ids.append(int(unit_ids[int(best[frame]) - 1]))
-            certainties.append(float(posterior[frame:end, int(best[frame])].max()))
-        frame = end
-    rows = torch.stack(mixes) if mixes else torch.zeros(0, table.shape[1])
-    certainty = sum(certainties) / len(certainties) if certainties else 0.0
-    return Tokens(ids, rows, certainty)
+    for unit, run in zip(units.tolist(), posterior.split(counts.tolist()), strict=True):
+        if unit:
+            shares = run[:, 1:].sum(0)
+            mixes.append((shares / shares.sum()) @ table)
+            ids.append(int(unit_ids[unit - 1]))
+    return Tokens(ids, torch.stack(mixes) if mixes else table[:0])

@@ -10,7 +10,7 @@ from itertools import count
 
 import torch
 
-from vita_model.audio.ctc_adapter import Tokens, collapse
+from vita_model.audio.ctc_adapter import Tokens, read
 from vita_model.audio.units import transcript
 from vita_model.engine.answering import Answering, Stream
 from vita_model.engine.chat import Chat
@@ -111,7 +111,7 @@ class TinyVoice:
     def _listen(self, samples: Samples) -> Tokens:
         rows = self.parts.encoder(torch.from_numpy(samples))
         _, _, logits, _ = self.parts.adapter(rows[None], torch.tensor([len(rows)]))
-        return collapse(logits[0], self.parts.adapter.unit_ids, self._units)
+        return read(logits[0], self.parts.adapter.unit_ids, self._units, self.parts.words)
 
     async def see(self, data: bytes) -> Seen:
         """Look at one picture: words for its colour and thing become rows of the prompt."""

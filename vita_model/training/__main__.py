@@ -15,8 +15,8 @@ import typer
 from vita_model.backbone import open_backbone
 from vita_model.engine.tiny import TinyVoice
 from vita_model.tiny import FOLDER, load_parts
-from vita_model.training import codec as codec_stage
 from vita_model.training import (
+    adapted,
     corpora,
     export,
     heard,
@@ -26,6 +26,7 @@ from vita_model.training import (
     speaker,
     vision,
 )
+from vita_model.training import codec as codec_stage
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 Work = Annotated[Path, typer.Option(help="Folder of corpora and checkpoints.")]
@@ -36,11 +37,12 @@ PLAN = [
     ("speaker-test", 1),
     ("speaker-train", 30),
     ("slt", 2),
+    ("slt-babble", 2),
     ("joe-test", 1),
     ("kokoro-f", 1),
     ("kokoro-m", 1),
-    ("train", 30),
-    ("kokoro", 6),
+    ("kokoro", 4),
+    ("train", 60),
 ]
 """Kind of shard and how many of them."""
 
@@ -54,7 +56,20 @@ def synthesise(work: Work = WORK, worker: int = 0, workers: int = 1) -> None:
 @app.command("language")
 def train_language(work: Work = WORK, minutes: Minutes = 50.0) -> None:
     """Stage 1: the backbone answers from its prompt."""
-    language.train(open_backbone(), work / "language", language.Recipe(minutes=minutes))
+    language.train(open_backbone(), work / "language", adapted.Recipe(minutes=minutes))
+
+
+@app.command("language-on")
+def train_language_on(
+    work: Work = WORK, checkpoint: Path = FOLDER, minutes: Minutes = 20.0
+) -> None:
+    """Stage 1 goes on: all of the last twelve blocks learn, then are cut to rank 64."""
+    recipe = adapted.Recipe(
+        whole=True, first_layer=18, rank=64, rate=2e-4, minutes=minutes, pictures=0.1, seed=21,
+        examined=False,
+    )  # fmt: skip
+    start = export.part(checkpoint, "language.")
+    language.train(open_backbone(), work / "language", recipe, start=start)
 
 
 @app.command("hear-pictures")
@@ -67,7 +82,7 @@ def hear_pictures(work: Work = WORK, checkpoint: Path = FOLDER) -> None:
 @app.command("pictures")
 def train_pictures(work: Work = WORK, checkpoint: Path = FOLDER, minutes: Minutes = 14.0) -> None:
     """Stage 1.2: the trained language model goes on with pictures in the caller's turns."""
-    recipe = language.Recipe(minutes=minutes, rate=4e-4, pictures=0.3, seed=17, examined=False)
+    recipe = adapted.Recipe(minutes=minutes, rate=4e-4, pictures=0.3, seed=17, examined=False)
     language.train(
         open_backbone(),
         work / "pictures",
@@ -78,11 +93,14 @@ def train_pictures(work: Work = WORK, checkpoint: Path = FOLDER, minutes: Minute
 
 
 @app.command("listener")
-def train_listener(work: Work = WORK, minutes: Minutes = 25.0) -> None:
-    """Stage 2: the adapter writes the caller's words."""
+def train_listener(
+    work: Work = WORK, minutes: Minutes = 25.0, checkpoint: Path | None = None
+) -> None:
+    """Stage 2: the adapter writes the caller's words; goes on from a checkpoint's, if given."""
     tokenizer = open_backbone().tokenizer()
-    recipe = listener.Recipe(minutes=minutes)
-    listener.train(work / "data", work / "listener", tokenizer, recipe)
+    recipe = listener.Recipe(minutes=minutes, rate=8e-4 if checkpoint else 1.5e-3)
+    start = export.part(checkpoint, "audio_adapter.") if checkpoint else None
+    listener.train(work / "data", work / "listener", tokenizer, recipe, start)
 
 
 @app.command("codec")
@@ -113,7 +131,7 @@ def train_vision(
 
 @app.command("renew")
 def renew(work: Work = WORK, checkpoint: Path = FOLDER, folder: Path = FOLDER) -> None:
-    """Copy a checkpoint with the eye and the language model of `vision` and `pictures`."""
+    """Copy a checkpoint with every part that was trained anew."""
     export.renew(work, checkpoint, folder)
 
 

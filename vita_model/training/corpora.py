@@ -8,7 +8,8 @@ speaker shards keep vocoder features with the length of every phoneme.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,14 +19,26 @@ import torch
 from torch import Tensor
 
 from vita_model.audio.whisper import WhisperConfig, WhisperEncoder
+from vita_model.backbone import open_backbone
 from vita_model.speech import vocoder
 from vita_model.speech.text import spoken
 from vita_model.training import voices
-from vita_model.training.channel import RATE, not_speech, random_line
+from vita_model.training.channel import (
+    RATE,
+    Samples,
+    crowd,
+    hard_line,
+    level,
+    mix,
+    not_speech,
+    random_line,
+    telephone,
+)
 from vita_model.training.dialogues import Split, sample_reply, sample_spoken
+from vita_model.training.dialogues.reading import sample_reading
 from vita_model.training.whisper_weights import encoder_weights
 
-CLIPS_PER_SHARD = 200
+READINGS_PER_SHARD = 160
 SENTENCES_PER_SHARD = 60
 
 
@@ -55,13 +68,25 @@ def frozen_encoder() -> WhisperEncoder:
     return encoder.eval()
 
 
-def _reader(rng: random.Random) -> voices.Reader:
-    draw = rng.random()
-    if draw < 0.36:
-        return voices.flite
-    if draw < 0.72:
-        return voices.joe
-    return voices.espeak
+def _read(rng: random.Random, text: str, kind: str) -> voices.Clip:
+    """One training voice; half of the readings sound like another throat."""
+    if kind == "kokoro":
+        clip = voices.kokoro(rng, text, voices.TRAINING_KOKORO)
+    else:
+        readers = (voices.flite, voices.joe, voices.espeak, voices.festival)
+        clip = rng.choices(readers, (0.45, 0.2, 0.3, 0.05))[0](rng, text)
+    return voices.other_throat(rng, clip) if rng.random() < 0.5 else clip
+
+
+def common_words() -> list[str]:
+    """Whole lower-case words of the backbone's vocabulary, most frequent first."""
+    vocabulary = open_backbone().tokenizer().get_vocab()
+    known = {
+        token[1:]: number
+        for token, number in vocabulary.items()
+        if number < 9_000 and re.fullmatch(r"\u0120[a-z]{3,}", token)
+    }
+    return sorted(known, key=known.__getitem__)
 
 
 def training_readers() -> list[voices.Reader]:
@@ -80,33 +105,70 @@ def held_out_readers() -> dict[str, voices.Reader]:
 
 
 @torch.no_grad()
-def listener_shard(encoder: WhisperEncoder, path: Path, number: int, kind: str) -> None:
-    """Make one shard. `kind`: `train`, `kokoro` (training mixes), or a held-out reader's name."""
+def test_shard(encoder: WhisperEncoder, path: Path, number: int, kind: str) -> None:
+    """Make one shard of 40 clips in unseen wording. `kind`: a held-out reader's name or `joe-test`.
+
+    After a dash and `babble` the line is clean but for babble 15 dB below the voice.
+    """
     rng = random.Random(f"listener-{kind}-{number}")
     numbers = np.random.default_rng(rng.getrandbits(32))
-    held_out = held_out_readers()
-    split: Split = "test" if kind in held_out or kind == "joe-test" else "train"
-    clips = {"kokoro": 50}.get(kind, 40 if split == "test" else CLIPS_PER_SHARD)
-    rows, said, names = [], [], []
-    for _ in range(clips):
-        if split == "train" and rng.random() < 0.05:
-            samples, text, name = not_speech(numbers), "", "noise"
+    reader = (held_out_readers() | {"joe-test": voices.joe})[kind.removesuffix("-babble")]
+    table = _Table(encoder)
+    heard: list[Samples] = []
+    for _ in range(40):
+        text = sample_spoken(rng, "test")
+        clip = reader(rng, text)
+        samples = voices.at_rate(clip, RATE)
+        if kind.endswith("-babble"):
+            heard = heard or [voices.at_rate(voices.espeak(rng, text), RATE) for _ in range(8)]
+            samples = telephone(mix(level(samples, -24), crowd(numbers, heard, len(samples)), 15.0))
         else:
-            text = sample_spoken(rng, split)
-            if kind == "kokoro":
-                clip = voices.kokoro(rng, text, voices.TRAINING_KOKORO)
-            elif kind == "joe-test":
-                clip = voices.joe(rng, text)
-            else:
-                clip = (held_out.get(kind) or _reader(rng))(rng, text)
-            samples, name = voices.at_rate(clip, RATE), clip.voice
-            if not len(samples) or len(samples) > 20 * RATE:
-                continue
             samples = random_line(numbers, samples)
-        rows.append(encoder(torch.from_numpy(np.ascontiguousarray(samples, np.float32))).half())
-        said.append(text)
-        names.append(name)
-    _save({"rows": rows, "said": said, "voice": names}, path)
+        table.add(samples, text, clip.voice)
+    table.save(path)
+
+
+@torch.no_grad()
+def listener_shard(
+    encoder: WhisperEncoder, path: Path, number: int, kind: str, common: Sequence[str]
+) -> None:
+    """Make one training shard. `kind`: `train`, or `kokoro` for mixes of its training voices.
+
+    Every reading goes through several lines; earlier readings are the babble behind later ones.
+    """
+    rng = random.Random(f"listener-{kind}-{number}")
+    numbers = np.random.default_rng(rng.getrandbits(32))
+    table = _Table(encoder)
+    others = [voices.at_rate(voices.espeak(rng, "hello there can you hear me"), RATE)]
+    for _ in range(READINGS_PER_SHARD // (4 if kind == "kokoro" else 1)):
+        if rng.random() < 0.05:
+            table.add(not_speech(numbers, others), "", "noise")
+            continue
+        text = sample_reading(rng, "train", common)
+        clip = _read(rng, text, kind)
+        samples = voices.at_rate(clip, RATE)
+        if not len(samples) or len(samples) > 15 * RATE:
+            continue
+        others = [*others, samples][-24:]
+        for _ in range(3 if kind == "kokoro" else 2 if "joe" in clip.voice else 1):
+            table.add(hard_line(numbers, samples, others), text, clip.voice)
+    table.save(path)
+
+
+class _Table:
+    """Clips of one shard as the frozen encoder hears them."""
+
+    def __init__(self, encoder: WhisperEncoder) -> None:
+        self._encoder = encoder
+        self._items: dict[str, list[object]] = {"rows": [], "said": [], "voice": []}
+
+    def add(self, samples: Samples, said: str, voice: str) -> None:
+        rows = self._encoder(torch.from_numpy(np.ascontiguousarray(samples, np.float32)))
+        for name, value in (("rows", rows.half()), ("said", said), ("voice", voice)):
+            self._items[name].append(value)
+
+    def save(self, path: Path) -> None:
+        _save(self._items, path)
 
 
 def speaker_shard(path: Path, number: int, split: Split) -> None:
@@ -138,7 +200,7 @@ def _save(items: dict[str, list[object]] | dict[str, object], path: Path) -> Non
 def make(folder: Path, plan: list[tuple[str, int]], worker: int, workers: int) -> None:
     """Make all missing shards of a plan of (kind, count); several workers share by number."""
     torch.set_num_threads(1)
-    encoder = frozen_encoder()
+    encoder, common = frozen_encoder(), common_words()
     for kind, count in plan:
         for number in range(worker, count, workers):
             path = folder / f"{kind}-{number:04d}.pt"
@@ -146,8 +208,10 @@ def make(folder: Path, plan: list[tuple[str, int]], worker: int, workers: int) -
                 continue
             if kind.startswith("speaker"):
                 speaker_shard(path, number, "test" if kind == "speaker-test" else "train")
+            elif kind in {"train", "kokoro"}:
+                listener_shard(encoder, path, number, kind, common)
             else:
-                listener_shard(encoder, path, number, kind)
+                test_shard(encoder, path, number, kind)
             print(path.name, flush=True)
 
 

@@ -8,7 +8,6 @@ and itself, its positions restarting after the prompt.
 from __future__ import annotations
 
 import json
-import math
 import random
 import time
 from collections.abc import Mapping
@@ -18,13 +17,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from typing_extensions import override
 
 from vita_model.audio.units import unit_ids
-from vita_model.backbone import Backbone, BackboneShape
+from vita_model.backbone import Backbone
 from vita_model.engine.chat import Chat
+from vita_model.training.adapted import Adapted, Recipe, cut
 from vita_model.training.dialogues import (
     Dialogue,
     Split,
@@ -36,139 +35,6 @@ from vita_model.training.dialogues import (
 )
 from vita_model.training.heard import Heard
 from vita_model.vision.words import word_ids
-
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Settings of the stage. Right answers are counted when it saves if `examined`, else at the end."""
-
-    rank: int = 24
-    first_layer: int = 8
-    scale: float = 2.0
-    rate: float = 1.2e-3
-    warmup: int = 20
-    minutes: float = 60.0
-    packs: int = 2
-    questions: int = 10
-    sampled_vocabulary: int = 6144
-    seed: int = 1
-    report_every: int = 10
-    save_minutes: float = 3.0
-    examined: bool = True
-    pictures: float = 0.0
-
-
-class Adapted(nn.Module):
-    """The backbone with trainable low-rank adapters and marker rows."""
-
-    def __init__(self, backbone: Backbone, recipe: Recipe, markers: list[int]) -> None:
-        super().__init__()
-        shape = backbone.shape
-        self.shape: BackboneShape = shape
-        self.recipe = recipe
-        self.markers = torch.tensor(markers)
-        self.embedding = backbone.tensor("token_embd.weight").bfloat16()
-        self.norm = backbone.tensor("output_norm.weight").bfloat16()
-        self.layers = [
-            {name: value.bfloat16() for name, value in backbone.layer(i).items()}
-            for i in range(shape.layers)
-        ]
-        self.marker_rows = nn.Parameter(self.embedding[self.markers].float())
-        down, up = {}, {}
-        generator = torch.Generator().manual_seed(recipe.seed)
-        for index in range(recipe.first_layer, shape.layers):
-            for name, value in self.layers[index].items():
-                short = name.split(".")[-2]
-                if short in PROJECTIONS:
-                    key = f"{index}_{short}"
-                    rows, columns = value.shape
-                    noise = torch.randn(recipe.rank, columns, generator=generator)
-                    down[key] = nn.Parameter(noise / math.sqrt(columns))
-                    up[key] = nn.Parameter(torch.zeros(rows, recipe.rank))
-        self.down = nn.ParameterDict(down)
-        self.up = nn.ParameterDict(up)
-
-    def start_from(self, delta: Mapping[str, Tensor]) -> None:
-        """Take over matrices and marker rows as `export` wrote them."""
-        with torch.no_grad():
-            self.marker_rows.copy_(delta["markers.weight"])
-            for key, down in self.down.items():
-                layer, name = key.split("_", 1)
-                place = f"layers.{layer}.{'self_attn' if name[0] in 'qkvo' else 'mlp'}.{name}"
-                down.copy_(delta[f"{place}.down"])
-                self.up[key].copy_(delta[f"{place}.up"] / self.recipe.scale)
-
-    def _linear(self, x: Tensor, layer: int, name: str, short: str) -> Tensor:
-        y = F.linear(x, self.layers[layer][name])
-        if layer >= self.recipe.first_layer:
-            key = f"{layer}_{short}"
-            low = F.linear(x, self.down[key].bfloat16())
-            y = y + self.recipe.scale * F.linear(low, self.up[key].bfloat16())
-        return y
-
-    def rows(self, ids: Tensor) -> Tensor:
-        """Embedding rows with the trainable markers put in, `[tokens, width]`."""
-        base = self.embedding[ids]
-        for index, marker in enumerate(self.markers.tolist()):
-            base = torch.where((ids == marker)[:, None], self.marker_rows[index].bfloat16(), base)
-        return base
-
-    @override
-    def forward(self, ids: Tensor, positions: Tensor, allowed: Tensor) -> Tensor:
-        """Final hidden states.
-
-        Args:
-            ids: `[tokens]`.
-            positions: `[tokens]`, restarting after the prompt for every question.
-            allowed: `[tokens, tokens]` boolean, who may see whom.
-
-        Returns:
-            `[tokens, width]` in bfloat16.
-        """
-        shape = self.shape
-        x = self.rows(ids)
-        half = shape.head_width // 2
-        inverse = shape.rope_base ** (-torch.arange(half) / half)
-        angle = positions[:, None].float() * inverse[None]
-        cos, sin = angle.cos().bfloat16()[None], angle.sin().bfloat16()[None]
-
-        def rotate(value: Tensor) -> Tensor:
-            a, b = value[..., :half], value[..., half:]
-            return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-        for index in range(shape.layers):
-            with torch.set_grad_enabled(index >= self.recipe.first_layer and self.training):
-                weights = self.layers[index]
-                h = _norm(x, weights["input_layernorm.weight"], shape.epsilon)
-                q = self._linear(h, index, "self_attn.q_proj.weight", "q_proj")
-                k = self._linear(h, index, "self_attn.k_proj.weight", "k_proj")
-                v = self._linear(h, index, "self_attn.v_proj.weight", "v_proj")
-                tokens = len(ids)
-                q = rotate(q.view(tokens, shape.heads, -1).transpose(0, 1))
-                k = rotate(k.view(tokens, shape.kv_heads, -1).transpose(0, 1))
-                v = v.view(tokens, shape.kv_heads, -1).transpose(0, 1)
-                groups = shape.heads // shape.kv_heads
-                out = F.scaled_dot_product_attention(
-                    q[None],
-                    k.repeat_interleave(groups, 0)[None],
-                    v.repeat_interleave(groups, 0)[None],
-                    attn_mask=allowed,
-                )[0]
-                out = out.transpose(0, 1).reshape(tokens, -1)
-                x = x + self._linear(out, index, "self_attn.o_proj.weight", "o_proj")
-                h = _norm(x, weights["post_attention_layernorm.weight"], shape.epsilon)
-                gate = self._linear(h, index, "mlp.gate_proj.weight", "gate_proj")
-                up = self._linear(h, index, "mlp.up_proj.weight", "up_proj")
-                x = x + self._linear(F.silu(gate) * up, index, "mlp.down_proj.weight", "down_proj")
-        return _norm(x, self.norm, shape.epsilon)
-
-
-def _norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-    wide = x.float()
-    scaled = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon)
-    return scaled.to(x.dtype) * weight
 
 
 @dataclass(slots=True)
@@ -365,9 +231,7 @@ def train(
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = backbone.tokenizer()
-    model = Adapted(backbone, recipe, Chat(tokenizer).trained_tokens)
-    if start is not None:
-        model.start_from(start)
+    model = Adapted(backbone, recipe, Chat(tokenizer).trained_tokens, start)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0
     )
@@ -427,7 +291,8 @@ def train(
                 },
                 state_file,
             )
-            export(model, folder / "language.safetensors")
+            if not recipe.whole or spent >= total:
+                export(cut(model, backbone, start, recipe.rank), folder / "language.safetensors")
             if recipe.examined or spent >= total:
                 rates = _rates(model, tokenizer, recipe.pictures)
                 print(json.dumps({"step": step, **rates}), flush=True)
@@ -447,15 +312,9 @@ def _rates(model: Adapted, tokenizer: Tokenizer, pictures: float) -> dict[str, f
     return {name: round(value, 3) for name, value in rates.items()}
 
 
-def export(model: Adapted, path: Path) -> None:
-    """Write adapters and marker rows in half precision."""
-    tensors = {"markers.weight": model.marker_rows.detach()}
-    for key, value in model.down.items():
-        layer, name = key.split("_", 1)
-        part = "self_attn" if name[0] in "qkvo" else "mlp"
-        tensors[f"layers.{layer}.{part}.{name}.down"] = value.detach()
-        tensors[f"layers.{layer}.{part}.{name}.up"] = model.up[key].detach() * model.recipe.scale
-    save_file({name: value.half().contiguous() for name, value in tensors.items()}, path)
+def export(delta: Mapping[str, Tensor], path: Path) -> None:
+    """Write low-rank matrices and marker rows in half precision."""
+    save_file({name: value.half().contiguous() for name, value in delta.items()}, path)
 
 
 def load(path: Path) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
+from vita_model.audio.beam import WordModel
 from vita_model.audio.ctc_adapter import CtcAdapter, CtcAdapterConfig
 from vita_model.audio.units import transcript, unit_ids
-from vita_model.training.corpora import Heard, load_heard
-from vita_model.training.dialogues import sample_spoken
+from vita_model.training.corpora import Heard, common_words, load_heard
+from vita_model.training.dialogues.reading import sample_reading
 
+TESTS = ("slt", "slt-babble", "joe-test", "kokoro-f", "kokoro-m")
 LETTERS = " abcdefghijklmnopqrstuvwxyz'"
 
 
@@ -116,15 +118,44 @@ def _clips(data: Path) -> list[Heard]:
 def _loss(adapter: CtcAdapter, batch: list[Heard], tokenizer: Tokenizer, recipe: Recipe) -> Tensor:
     known = {int(token): index + 1 for index, token in enumerate(adapter.unit_ids)}
     rows, lengths = collate(batch, recipe)
-    letters, letter_lengths, units, unit_lengths = adapter(rows, lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        letters, letter_lengths, units, unit_lengths = adapter(rows, lengths)
     wanted = [[known[t] for t in unit_ids(c.said, tokenizer) if t in known] for c in batch]
     spelled = [[LETTERS.index(x) + 1 for x in c.said if x in LETTERS] for c in batch]
     aid = _ctc(letters, letter_lengths, spelled)
     return _ctc(units, unit_lengths, wanted) + recipe.letter_weight * aid
 
 
-def train(data: Path, folder: Path, tokenizer: Tokenizer, recipe: Recipe) -> None:
-    """Run or resume; new shards are picked up at every evaluation."""
+def grown(start: Mapping[str, Tensor], tokens: list[int]) -> dict[str, Tensor]:
+    """A trained adapter's weights with a head for `tokens`; rows of new ones begin as unlikely."""
+    places = {int(token): index for index, token in enumerate(start["unit_ids"])}
+    old, bias = start["unit_head.weight"], start["unit_head.bias"]
+    rows = [old[:1]]
+    sides = [bias[:1]]
+    for token in tokens:
+        at = places.get(token)
+        rows.append(torch.randn(1, old.shape[1]) * 0.02 if at is None else old[at + 1 : at + 2])
+        sides.append(bias.new_tensor([-4.0]) if at is None else bias[at + 1 : at + 2])
+    head = {"unit_head.weight": torch.cat(rows), "unit_head.bias": torch.cat(sides)}
+    return {**start, **head, "unit_ids": torch.tensor(tokens, dtype=torch.int32)}
+
+
+def train(
+    data: Path,
+    folder: Path,
+    tokenizer: Tokenizer,
+    recipe: Recipe,
+    start: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Run or resume; new shards are picked up at every evaluation.
+
+    Args:
+        data: Where the shards are.
+        folder: Where state and result are kept.
+        tokenizer: The language model's.
+        recipe: Settings.
+        start: An adapter to go on from instead of none; it learns what units it lacks.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,16 +163,13 @@ def train(data: Path, folder: Path, tokenizer: Tokenizer, recipe: Recipe) -> Non
     clips = _clips(data)
     state = torch.load(state_file, weights_only=True) if state_file.exists() else None
     tokens = state["units"] if state else inventory(_texts(clips), tokenizer)
-    config = CtcAdapterConfig(units=len(tokens))
-    adapter = CtcAdapter(config)
-    adapter.unit_ids = torch.tensor(tokens, dtype=torch.int32)
+    adapter = _adapter(tokens, state["model"] if state else start and grown(start, tokens))
     optimiser = torch.optim.AdamW(adapter.parameters(), lr=recipe.rate, betas=(0.9, 0.98))
     step, spent = 0, 0.0
     if state:
-        adapter.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["spent"]
-    tests = {k: list(load_heard(data, k)) for k in ("slt", "joe-test", "kokoro-f", "kokoro-m")}
+    tests = {k: list(load_heard(data, k)) for k in TESTS}
     _print(clips=len(clips), units=len(tokens))
     rng = random.Random(recipe.seed + step)
     stream = iter(batches(clips, recipe, rng))
@@ -167,7 +195,8 @@ def train(data: Path, folder: Path, tokenizer: Tokenizer, recipe: Recipe) -> Non
         if time.monotonic() - last > recipe.save_minutes * 60 or spent >= total:
             last = time.monotonic()
             parts = {"model": adapter.state_dict(), "optimiser": optimiser.state_dict()}
-            rest = {"step": step, "spent": spent, "units": tokens, "config": asdict(config)}
+            rest = {"step": step, "spent": spent, "units": tokens}
+            rest["config"] = asdict(adapter.config)
             torch.save({**parts, **rest}, state_file)
             rates = {k: round(error_rate(adapter, t, tokenizer), 3) for k, t in tests.items() if t}
             _print(step=step, wer=rates)
@@ -177,9 +206,31 @@ def train(data: Path, folder: Path, tokenizer: Tokenizer, recipe: Recipe) -> Non
                 _print(clips=len(clips))
 
 
+def _adapter(tokens: list[int], weights: Mapping[str, Tensor] | None) -> CtcAdapter:
+    adapter = CtcAdapter(CtcAdapterConfig(units=len(tokens)))
+    adapter.unit_ids = torch.tensor(tokens, dtype=torch.int32)
+    if weights is not None:
+        adapter.load_state_dict(dict(weights))
+    return adapter
+
+
 def _texts(clips: list[Heard]) -> list[str]:
-    rng = random.Random(0)
-    return [clip.said for clip in clips] + [sample_spoken(rng, "train") for _ in range(20_000)]
+    rng, common = random.Random(0), common_words()
+    more = [sample_reading(rng, "train", common) for _ in range(20_000)]
+    return [clip.said for clip in clips] + more
+
+
+def words(adapter: CtcAdapter, tokenizer: Tokenizer, count: int, seed: int = 4) -> WordModel:
+    """Which of the adapter's units follow one another in `count` sampled utterances."""
+    known = {int(token): index + 1 for index, token in enumerate(adapter.unit_ids)}
+    rng, common = random.Random(seed), common_words()
+
+    def units() -> Iterable[list[int]]:
+        for _ in range(count):
+            said = sample_reading(rng, "train", common)
+            yield [known[t] for t in unit_ids(said, tokenizer) if t in known]
+
+    return WordModel.count(units(), len(known))
 
 
 def _print(**figures: object) -> None:

@@ -34,6 +34,36 @@ ESPEAK_ACCENTS = (
     "en-us-nyc",
 )
 ESPEAK_VARIANTS = (
+    "Alex",
+    "Alicia",
+    "Andrea",
+    "Andy",
+    "anika",
+    "benjamin",
+    "caleb",
+    "david",
+    "ed",
+    "Jacky",
+    "john",
+    "Lee",
+    "Marco",
+    "max",
+    "miguel",
+    "norbert",
+    "pablo",
+    "quincy",
+    "rob",
+    "robert",
+    "sandro",
+    "shelby",
+    "steph2",
+    "travis",
+    "victor",
+    "klatt3",
+    "m4",
+    "m6",
+    "grandma",
+    "grandpa",
     "m1",
     "m2",
     "m3",
@@ -90,6 +120,28 @@ def espeak_as(rng: random.Random, text: str, voice: str) -> Clip:
         ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), text, "-w"]
     )
     return Clip(samples, rate, f"espeak:{voice}")
+
+
+def festival(rng: random.Random, text: str) -> Clip:
+    """Festival's diphone voice ked at a random speed."""
+    stretch = rng.uniform(0.85, 1.2)
+    setting = f"(begin (voice_ked_diphone) (Parameter.set 'Duration_Stretch {stretch:.2f}))"
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        subprocess.run(
+            ["text2wave", "-eval", setting, "-o", file.name],
+            input=text.encode(),
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        samples, rate = soundfile.read(file.name, dtype="float32")
+    return Clip(samples, rate, "festival:ked")
+
+
+def other_throat(rng: random.Random, clip: Clip, low: float = 0.84, high: float = 1.24) -> Clip:
+    """The clip as if from a shorter or longer throat: pitch and formants move together."""
+    factor = rng.uniform(low, high)
+    return Clip(clip.samples, round(clip.rate * factor), f"{clip.voice}*")
 
 
 def flite(rng: random.Random, text: str, voice: str | None = None) -> Clip:
