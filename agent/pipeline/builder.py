@@ -23,6 +23,7 @@ from agent.pipeline.recorder import Recorder
 from agent.pipeline.sight import Sight
 from agent.pipeline.timeline import CallTime
 from agent.pipeline.vita import VitaRealtimeLLMService
+from agent.pipeline.volume import Volume
 
 _CANCEL_S = 2.0
 
@@ -49,6 +50,7 @@ def build_pipeline(
         audio=audio,
         time=time,
         playback=Playback(audio),
+        volume=Volume(audio),
         observer=observer,
         sight=Sight(context, leg, time, observer),
         recorder=Recorder(context.recording_path, audio) if context.recording_path else None,

@@ -70,6 +70,13 @@ class ReplyAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeWanted:
+    """The server weighs a sound of the caller: speak lower meanwhile, or as loud as ever again."""
+
+    low: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReplySpoken:
     """No more audio of this item will come."""
 
@@ -118,6 +125,7 @@ Effect = (
     | CallerStarted
     | CallerStopped
     | TurnTaken
+    | VolumeWanted
     | CallerSaid
     | ReplyText
     | ReplyAudio

@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from pipecat.services.settings import LLMSettings
 
 from agent.audio import AudioFormat
+from agent.errors import ModelUnavailableError
 from agent.pipeline.history import Event
 
 
@@ -45,6 +46,24 @@ class ModelServer:
             return self.url
         query = "&".join(filter(None, [parts.query, urlencode({"model": self.model})]))
         return urlunsplit(parts._replace(query=query))
+
+    def gone(self) -> ModelUnavailableError:
+        """No session has worked for too long."""
+        return ModelUnavailableError(
+            f"No model server has worked for {self.gone_s:g} s: start one, or correct the model URL."
+        )
+
+    def refused(self, status: int) -> ModelUnavailableError:
+        """A refusal that will not change."""
+        return ModelUnavailableError(
+            f"The model server refuses the call with HTTP {status}: check the model URL and key."
+        )
+
+    def failed(self) -> ModelUnavailableError:
+        """Too many responses in a row could not be made."""
+        return ModelUnavailableError(
+            f"The model server failed {self.failures} times in a row: see its log."
+        )
 
     def settings(self) -> LLMSettings:
         """What Pipecat wants to know of a model; the server decides all but its name."""

@@ -79,16 +79,18 @@ class PacedOutput(FrameProcessor):
             await self._leg.send_mark(thing.name)
             return
         first = self._parts.playback.sent(thing)
-        await self._leg.send_audio(thing.payload)
+        payload = self._parts.volume.apply(thing.payload)
+        await self._leg.send_audio(payload)
         if first and not thing.item_id.startswith(ITEM_PREFIX):  # no answer, only words meanwhile
             self._parts.observer.first_audio()
         if self._parts.recorder is not None:
             position = self._parts.time.sample(thing.plays_at)
-            self._parts.recorder.agent(position, self._parts.audio.decode(thing.payload))
+            self._parts.recorder.agent(position, self._parts.audio.decode(payload))
 
     async def _clear(self) -> None:
         now = self._parts.time.now()
         self._pacer.clear(now)
+        self._parts.volume.reset()
         if self._parts.recorder is not None:
             self._parts.recorder.cut(self._parts.time.sample(now))
         async with self._wire, asyncio.timeout(_SEND_S):

@@ -12,6 +12,7 @@ from agent.pipeline.playback import Playback
 from agent.pipeline.recorder import Recorder
 from agent.pipeline.sight import Sight
 from agent.pipeline.timeline import CallTime
+from agent.pipeline.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class CallParts:
     audio: AudioFormat
     time: CallTime
     playback: Playback
+    volume: Volume
     observer: CallObserver
     sight: Sight
     recorder: Recorder | None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ from agent.pipeline.effects import (
     ToolsOvertaken,
     ToolWanted,
     TurnTaken,
+    VolumeWanted,
 )
 from agent.pipeline.history import Event, History, Item
 
@@ -122,6 +124,7 @@ class RealtimeDialogue:
             "input_audio_buffer.speech_stopped": self._speech_stopped,
             "input_audio_buffer.committed": self._committed,
             "conversation.item.input_audio_transcription.completed": self._transcribed,
+            "rate_limits.updated": self._volume,
             "response.created": self._response_created,
             "response.output_item.added": self._item_added,
             "conversation.item.added": self._item_added,
@@ -340,6 +343,11 @@ class RealtimeDialogue:
             self.history.item(item_id, "caller").text = text
         return [CallerSaid(text, start_ms, end_ms)]
 
+    def _volume(self, event: Event) -> list[Effect]:
+        """A field of our own server on an event that other clients and servers know."""
+        low = event.get("vita_duck")
+        return [VolumeWanted(low)] if isinstance(low, bool) else []
+
     def _response_created(self, event: Event) -> list[Effect]:
         tag = _metadata(event).get("vita_ask")
         asked = self._asked
@@ -443,6 +451,15 @@ class RealtimeDialogue:
         else:
             return [Problem(code or _str(error, "type"), message)]
         return [Problem(code, message), *(self._sends() if code != _BUSY else [])]
+
+
+def parse_event(message: str | bytes) -> Event | None:
+    """A server's message as an event; None when it is no JSON object."""
+    try:
+        event = json.loads(message)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
 
 
 def _server_answers(session: Event) -> bool:

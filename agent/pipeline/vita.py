@@ -41,13 +41,14 @@ from agent.pipeline.effects import (
     ToolsOvertaken,
     ToolWanted,
     TurnTaken,
+    VolumeWanted,
 )
 from agent.pipeline.history import Event
 from agent.pipeline.model_server import ModelServer
 from agent.pipeline.parts import CallerAudioFrame, CallParts, MarkPlayedFrame, reply_audio
 from agent.pipeline.playback import Reply
 from agent.pipeline.presence import CallerPresence
-from agent.pipeline.realtime import RealtimeDialogue
+from agent.pipeline.realtime import RealtimeDialogue, parse_event
 from agent.pipeline.timeline import CallerTape
 
 log = get_logger(__name__)
@@ -272,10 +273,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
             except (OSError, TimeoutError, WebSocketException) as error:
                 status = error.response.status_code if isinstance(error, InvalidStatus) else 0
                 if status in (400, 401, 403, 404):
-                    raise ModelUnavailableError(
-                        f"The model server refuses the call with HTTP {status}: "
-                        "check the model URL and key."
-                    ) from error
+                    raise self._server.refused(status) from error
                 log.warning("model_not_reached", error=repr(error))
                 await self._pause(pause, deadline)
                 pause = min(2 * pause, _LAST_PAUSE_S)
@@ -284,10 +282,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
 
     async def _pause(self, pause_s: float, deadline: float) -> None:
         if self._now() + pause_s > deadline:
-            raise ModelUnavailableError(
-                f"No model server has worked for {self._server.gone_s:g} s: start one, or correct "
-                "the model URL."
-            )
+            raise self._server.gone()
         await asyncio.sleep(pause_s)
 
     async def _lost(self, detail: str) -> int:
@@ -295,6 +290,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         self._live = False
         self._resumed = True
         self.caller.speaking = False
+        self._parts.volume.want(low=False)
         lost = self._dialogue.lost()
         for item_id in lost.unfinished:
             await self._apply_reply(ReplySpoken(item_id))
@@ -367,19 +363,14 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         return self._now() - self._heard_from > self._server.patience_s
 
     async def _receive(self, message: str | bytes, tools: asyncio.TaskGroup) -> None:
-        try:
-            event = json.loads(message)
-        except ValueError:
-            event = None
-        if not isinstance(event, dict):
+        event = parse_event(message)
+        if event is None:
             self._parts.observer.fault("model_protocol", "the model server sent no JSON object")
             return
         for effect in self._dialogue.receive(event):
             await self._apply(effect, tools)
         if self._dialogue.failures >= self._server.failures:
-            raise ModelUnavailableError(
-                f"The model server failed {self._server.failures} times in a row: see its log."
-            )
+            raise self._server.failed()
         self._changed.set()
 
     async def _apply(self, effect: Effect, tools: asyncio.TaskGroup) -> None:
@@ -389,16 +380,12 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 await self._send_all([event])
             case CallerStarted(at_ms=at_ms):
                 self.caller.began()
+                self._parts.volume.want(low=False)
                 observer.caller_started(at_ms)
                 if not self.protected and await self._cut_replies(cancel=False):
                     await self.broadcast_frame(InterruptionFrame)
-            case CallerStopped(at_ms=at_ms):
-                self.caller.stopped()
-                observer.turn_ended(at_ms)
-            case CallerSaid():
-                self.caller.said()
-                observer.caller_said(effect)
-                self._remember()
+            case CallerStopped() | CallerSaid() | VolumeWanted():
+                self._note_caller(effect)
             case TurnTaken(end_ms=end_ms):
                 picture = await self._parts.sight.picture(end_ms)
                 await self._send_all(self._dialogue.answer_turn(effect, picture))
@@ -411,6 +398,18 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 observer.fault(code or "model_error", message)
             case _:
                 await self._apply_reply(effect)
+
+    def _note_caller(self, effect: CallerStopped | CallerSaid | VolumeWanted) -> None:
+        match effect:
+            case CallerStopped(at_ms=at_ms):
+                self.caller.stopped()
+                self._parts.observer.turn_ended(at_ms)
+            case CallerSaid():
+                self.caller.said()
+                self._parts.observer.caller_said(effect)
+                self._remember()
+            case VolumeWanted(low=low):
+                self._parts.volume.want(low=low and not self.protected)
 
     async def _apply_reply(self, effect: ReplyAudio | ReplyText | ReplySpoken | ReplyEnded) -> None:
         match effect:

@@ -30,7 +30,7 @@ from agent.pipeline.limits import CallLimits
 from agent.pipeline.model_server import ModelServer
 from agent.pipeline.recorder import AGENT, CALLER
 from agent.pipeline.runner import PipelineRunner
-from tests.pipeline.phone import SPEECH, Phone, context
+from tests.pipeline.phone import SPEECH, Phone, context, until
 from tests.pipeline.realtime_server import (
     CallTool,
     Fail,
@@ -228,6 +228,29 @@ async def test_an_interruption_clears_the_carrier_and_truncates_at_what_was_hear
     assert text.startswith(cut["pii_heard"])
     assert 4 <= len(cut["pii_heard"].split()) < 29
     assert journal.of("interruption")[0]["heard_ms"] == truncate["audio_end_ms"]
+
+
+async def test_while_the_server_weighs_a_sound_the_agent_speaks_lower_and_says_all() -> None:
+    script = Script(words=deque(["q"]), answers=deque([Say("A long answer.", 2000, REPLY)]))
+    about, journal, _ = context()
+    phone = Phone()
+
+    def lowered() -> int:
+        audio = b"".join(payload for kind, payload in phone.sent if kind == "audio")
+        return len(audio) - audio.count(REPLY) - audio.count(SAID)
+
+    async with realtime_server(script) as (url, _), call(url, phone, about):
+        await journal.until("utterance")
+        phone.speak(100)
+        await phone.until_heard(REPLY, 800)
+        await script.sessions[0].send("rate_limits.updated", rate_limits=[], vita_duck=True)
+        await until(lambda: lowered() > 800)
+        await script.sessions[0].send("rate_limits.updated", rate_limits=[], vita_duck=False)
+        await journal.until("utterance", 3)
+        audio = b"".join(payload for kind, payload in phone.sent if kind == "audio")
+    assert len(audio) == 1600 + 16_000
+    assert audio[-160:] == bytes([REPLY]) * 160
+    assert "clear" not in [kind for kind, _ in phone.sent]
 
 
 async def test_noise_is_journalled_and_stays_unanswered() -> None:
