@@ -2,6 +2,7 @@
 #
 #   make demo     one real call on this machine      make demo LINES=my-lines.yaml
 #   make test     all tests
+#   make conformance  the model server against stock Realtime clients (needs Node.js too)
 #   make lint     style, types, import rules
 #   make docs     the documents as a site, in site/
 #   make setup    only the installation
@@ -32,16 +33,25 @@ DEMO_OPTIONS += --lines "$(LINES)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs lint setup train clean clean-all
+.PHONY: help demo test conformance docs lint setup train clean clean-all
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -13
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -14
 
 demo: $(RUN)
 	@$(BIN)/vita demo $(DEMO_OPTIONS)
 
 test: $(DEV)
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_OPTIONS)
+
+conformance: $(DEV)
+	@test -x .conformance/bin/python || $(BIN)/python -m venv .conformance
+	@echo "== the clients"
+	@.conformance/bin/python -m pip install --disable-pip-version-check $(QUIET) \
+	  -r requirements/conformance.txt
+	@cp tests/conformance/package.json .conformance/
+	@npm install --prefix .conformance --no-audit --no-fund --loglevel=error
+	@$(BIN)/python -m tests.conformance --python .conformance/bin/python --npm .conformance $(CLIENTS)
 
 docs: $(DEV)
 	$(BIN)/mkdocs build --strict --quiet
@@ -93,4 +103,4 @@ clean:
 	  -exec rm -rf {} +
 
 clean-all: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) .conformance
