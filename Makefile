@@ -36,7 +36,7 @@ endif
 .PHONY: help demo test conformance docs lint setup train clean clean-all
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -14
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -13
 
 demo: $(RUN)
 	@$(BIN)/vita demo $(DEMO_OPTIONS)

@@ -27,6 +27,7 @@ from tests.conformance.relay import relay
 ROOT = Path(__file__).parents[2]
 CLIENTS = {
     "openai": "tests.conformance.clients.openai_sdk",
+    "pipecat": "tests.conformance.clients.pipecat_service",
     "livekit": "tests.conformance.clients.livekit_plugin",
     "agents": "tests/conformance/clients/agents.cjs",
 }

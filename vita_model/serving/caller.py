@@ -255,7 +255,8 @@ class Caller:
         if talkover is None:
             return True
         talkover.paused(samples, self._listener.spoken_ms, utterance.result)
-        return talkover.verdict is Verdict.STOP
+        # Nobody may be passed over unheard: a model too busy to have listened costs an interruption.
+        return talkover.verdict is not Verdict.GO_ON
 
     def _is_far(self, samples: Samples) -> bool:
         """Somebody else spoke, or not to the phone. Twice in a row it was the caller after all."""
