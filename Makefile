@@ -1,7 +1,7 @@
 # Everything here works in a virtual environment of its own, needs no root and no key.
 #
 #   make demo     one real call on this machine      make demo LINES=my-lines.yaml
-#   make test     all tests
+#   make test     all tests; make test-slow trains a little of every stage
 #   make conformance  the model server against stock Realtime clients (needs Node.js too)
 #   make lint     style, types, import rules
 #   make docs     the documents as a site, in site/
@@ -33,7 +33,7 @@ DEMO_OPTIONS += --lines "$(LINES)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance docs lint setup train clean clean-all
+.PHONY: help demo test test-slow conformance docs lint setup train clean clean-all
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -13
@@ -43,6 +43,9 @@ demo: $(RUN)
 
 test: $(DEV)
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_OPTIONS)
+
+test-slow: $(DEV)
+	@$(BIN)/python -m pytest -m slow --timeout 1200 $(PYTEST_OPTIONS)
 
 conformance: $(DEV)
 	@test -x .conformance/bin/python || $(BIN)/python -m venv .conformance
@@ -68,8 +71,8 @@ setup: $(DEV)
 train: $(DEV)
 	@echo "== training tools"
 	@$(PIP) install $(QUIET) -e ".[train]"
-	@for stage in synthesise language vision codec speaker listener export; do \
-	  echo "== $$stage"; $(BIN)/python -m vita_model.training $$stage || exit 1; done
+	@$(BIN)/vita data synth
+	@$(BIN)/vita train vita-tiny --resume
 
 $(VENV)/.base.stamp:
 	@test -n "$(PYTHON)" || { \

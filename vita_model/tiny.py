@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -126,40 +126,6 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
         own + delta + language.parameters,
         config["card"],
     )
-
-
-def save_parts(
-    folder: Path,
-    modules: Mapping[str, nn.Module],
-    language: Mapping[str, Tensor],
-    *,
-    phonemes: list[str],
-    card: Mapping[str, str],
-) -> None:
-    """Write modules and the language delta as one folder, floating point in half precision.
-
-    Args:
-        folder: Where to.
-        modules: `audio_encoder`, `audio_adapter`, `vision`, `codec`, `speech_decoder`, `speller`.
-        language: Adapters and marker rows of the language model.
-        phonemes: Phonemes in the order of the speech decoder's table.
-        card: `name`, `licence` and `licence_note` of the weights.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors: dict[str, Tensor] = {}
-    config: dict[str, Any] = {"model_type": "vita-tiny", "card": dict(card), "phonemes": phonemes}
-    for part, module in modules.items():
-        for name, value in module.state_dict().items():
-            half = value.half() if value.is_floating_point() else value
-            tensors[f"{part}.{name}"] = half.contiguous()
-        sizes = cast(Any, module).config
-        config[part] = sizes.model_dump() if isinstance(sizes, VisionConfig) else asdict(sizes)
-        if isinstance(module, Speller):
-            config["speller_phonemes"] = module.phonemes
-    tensors |= {f"language.{name}": value.half().contiguous() for name, value in language.items()}
-    save_file(tensors, folder / WEIGHTS)
-    text = json.dumps(config, ensure_ascii=False, indent=1)
-    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
 
 
 def quiet_torch() -> None:

@@ -1,4 +1,4 @@
-"""`vita train …`: training's own command, loaded only when it is asked for."""
+"""`vita train …` and `vita data …`: training's own commands, loaded only when they are asked for."""
 
 from __future__ import annotations
 
@@ -11,3 +11,9 @@ def train(context: typer.Context) -> None:
     """Train a model by a recipe: `vita train vita-1.5 --dry-run`."""
     command = importlib.import_module("vita_model.training.cli")
     command.app(args=context.args, prog_name="vita train")
+
+
+def data(context: typer.Context) -> None:
+    """Make and check training data: `vita data synth`."""
+    command = importlib.import_module("vita_model.training.data_cli")
+    command.app(args=context.args, prog_name="vita data")

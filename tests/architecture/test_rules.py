@@ -30,7 +30,7 @@ DOCUMENTS = [
 ]
 PACKAGES = ("agent", "connectors", "vita_model")
 LONGEST_FILE = 500
-MARKERS = {"unit", "integration", "model", "end_to_end", "architecture"}
+MARKERS = {"unit", "integration", "model", "end_to_end", "architecture", "slow"}
 
 
 def test_import_rules_hold() -> None:
@@ -118,8 +118,11 @@ def _commands() -> dict[str, click.Command]:
 
     collect([], typer.main.get_command(app))
     from vita_model.cli import app as model_app
+    from vita_model.training.cli import app as train_app
+    from vita_model.training.data_cli import app as data_app
 
-    collect(["model"], typer.main.get_command(model_app))
+    for words, inner in (("model", model_app), ("train", train_app), ("data", data_app)):
+        collect([words], typer.main.get_command(inner))
     return found
 
 

@@ -18,7 +18,7 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Settings of the stage. Right answers are counted when it saves if `examined`, else at the end.
+    """Settings of the stage.
 
     `whole` trains all of the blocks from `first_layer` on instead of low-rank matrices beside them.
     """
@@ -27,16 +27,10 @@ class Recipe:
     whole: bool = False
     first_layer: int = 8
     scale: float = 2.0
-    rate: float = 1.2e-3
-    warmup: int = 20
-    minutes: float = 60.0
     packs: int = 2
     questions: int = 10
     sampled_vocabulary: int = 6144
     seed: int = 1
-    report_every: int = 10
-    save_minutes: float = 3.0
-    examined: bool = True
     pictures: float = 0.0
 
 

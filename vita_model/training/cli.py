@@ -30,12 +30,28 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on where it was stopped.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Only say what it takes.")] = False,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between saved states.")] = 500,
+    own: Annotated[
+        Path | None, typer.Option(help="vita-tiny: a business's own facts, tools and phrases.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="vita-tiny: weights to begin with instead of the shipped.")
+    ] = None,
 ) -> None:
     """Train a model stage by stage. Ctrl-C saves the state; --resume goes on from it."""
     from vita_model.training.recipe import RecipeError, find_recipe, read_recipe
+    from vita_model.training.tiny_recipe import is_tiny
 
     try:
-        found = read_recipe(find_recipe(recipe))
+        path = find_recipe(recipe)
+        if is_tiny(path):
+            _train_tiny(
+                path, work, stage, own, checkpoint,
+                resume=resume, dry_run=dry_run, save_every=save_every,
+            )  # fmt: skip
+            return
+        if own or checkpoint:
+            raise _end("--own and --checkpoint are for recipes of vita-tiny.")
+        found = read_recipe(path)
         for name in stage or ():
             found.stage(name)
     except RecipeError as error:
@@ -73,6 +89,54 @@ def train(
             typer.echo(f"Stage {one.stage} was stopped after step {one.step}; --resume goes on.")
             raise typer.Exit(EXIT_STOPPED)
         typer.echo(f"Stage {one.stage} is done: {one.checkpoint}")
+
+
+def _train_tiny(
+    path: Path,
+    work: Path | None,
+    stages: list[str] | None,
+    own_file: Path | None,
+    checkpoint: Path | None,
+    *,
+    resume: bool,
+    dry_run: bool,
+    save_every: int,
+) -> None:
+    from vita_model.backbone import BackboneMissingError
+    from vita_model.tiny import FOLDER
+    from vita_model.training.own import OwnError, read_own
+    from vita_model.training.progress import showing
+    from vita_model.training.recipe import RecipeError
+    from vita_model.training.tiny_plan import table
+    from vita_model.training.tiny_recipe import read_tiny
+    from vita_model.training.tiny_run import Place, right_phrases, run_tiny
+    from vita_model.training.trainer import TrainingError
+
+    recipe = read_tiny(path)
+    for name in stages or ():
+        recipe.stage(name)
+    try:
+        own = read_own(own_file) if own_file else None
+        place = Place(work or Path("var/train") / recipe.name, checkpoint or FOLDER, own)
+        if dry_run:
+            from rich.console import Console
+
+            Console().print(table(recipe, place))
+            return
+        with showing() as report:
+            made = run_tiny(
+                recipe, place, stages=stages, resume=resume, save_every=save_every, report=report
+            )
+        if made is None:
+            typer.echo("Training was stopped; --resume goes on.")
+            raise typer.Exit(EXIT_STOPPED)
+        if own is not None:
+            for name, folder in (("before", place.checkpoint), ("now", made)):
+                right, asked = right_phrases(own, folder)
+                typer.echo(f"Your phrases answered word for word {name}: {right} of {asked}.")
+    except (OwnError, RecipeError, BackboneMissingError, TrainingError) as error:
+        raise _end(f"Training cannot go on: {error}") from None
+    typer.echo(f"Done. Call it: vita model serve --checkpoint {made}")
 
 
 def _show_plan(recipe: Recipe) -> None:

@@ -7,12 +7,9 @@ codes, so the coarse ones alone stay intelligible.
 
 from __future__ import annotations
 
-import json
 import random
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,24 +18,22 @@ from torch.nn import functional as F
 from vita_model.speech import vocoder
 from vita_model.speech.source_filter import SourceFilterCodec, SourceFilterConfig, nearest
 from vita_model.training.corpora import load_spoken
+from vita_model.training.loop import Run, State, train_steps
+from vita_model.training.trainer import TrainingError
 
 FIRST_CODES_AT = 30
 FINE_CODES_AT = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Settings:
     """Settings of the stage."""
 
-    rate: float = 1.5e-3
-    minutes: float = 14.0
     batch: int = 24
     frames: int = 160
     commitment: float = 0.25
     coarse_only: float = 0.15
     decay: float = 0.98
-    seed: int = 3
-    save_minutes: float = 2.0
 
 
 class Averages:
@@ -47,7 +42,6 @@ class Averages:
     def __init__(self, table: Tensor, decay: float, *, unit: bool) -> None:
         self.table, self._decay, self._unit = table, decay, unit
         self.sums, self.counts = table.clone(), torch.ones(len(table))
-        self.used = torch.zeros(len(table))
 
     def begin(self, points: Tensor) -> None:
         """Start from points drawn at random."""
@@ -64,7 +58,6 @@ class Averages:
     def learn(self, points: Tensor, codes: Tensor, *, revive: bool) -> None:
         """Move rows to their points; `revive` puts unused rows onto random points."""
         one = F.one_hot(codes, len(self.table)).float()
-        self.used += one.sum(0)
         self.counts = self._decay * self.counts + (1 - self._decay) * one.sum(0)
         self.sums = self._decay * self.sums + (1 - self._decay) * (one.T @ points)
         dead = self.counts < 0.05
@@ -77,11 +70,13 @@ class Averages:
         mean = self.sums / self.counts[:, None].clamp(min=1e-3)
         self.table.copy_(F.normalize(mean, dim=-1) if self._unit else mean)
 
-    def perplexity(self) -> int:
-        """How many codes were really in use since the last call."""
-        share = self.used / self.used.sum().clamp(min=1)
-        self.used = torch.zeros_like(self.used)
-        return round(float(torch.exp(-(share * torch.log(share + 1e-9)).sum())))
+    def state(self) -> dict[str, Tensor]:
+        """What has to be kept besides the table."""
+        return {"sums": self.sums, "counts": self.counts}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state` gave."""
+        self.sums, self.counts = state["sums"], state["counts"]
 
 
 def feature_loss(codec: SourceFilterCodec, wanted: Tensor, got: Tensor) -> Tensor:
@@ -105,22 +100,22 @@ def _normalise(codec: SourceFilterCodec, clips: list[Tensor]) -> None:
     codec.mean[vocoder.BANDS + 1], codec.deviation[vocoder.BANDS + 1] = 0.5, 0.5
 
 
-def _draw(clips: list[Tensor], recipe: Recipe, rng: random.Random) -> Tensor:
+def _draw(clips: list[Tensor], settings: Settings, rng: random.Random) -> Tensor:
     pieces = []
-    for _ in range(recipe.batch):
+    for _ in range(settings.batch):
         clip = rng.choice(clips)
-        start = rng.randrange(len(clip) - recipe.frames + 1)
-        pieces.append(clip[start : start + recipe.frames])
+        start = rng.randrange(len(clip) - settings.frames + 1)
+        pieces.append(clip[start : start + settings.frames])
     return torch.stack(pieces)
 
 
 class _Quantiser:
     """The straight-through path and both codebooks' learning."""
 
-    def __init__(self, codec: SourceFilterCodec, recipe: Recipe) -> None:
-        self.coarse = Averages(codec.codebook.weight.data, recipe.decay, unit=True)
-        self.fine = Averages(codec.fine_codebook.weight.data, recipe.decay, unit=False)
-        self._recipe = recipe
+    def __init__(self, codec: SourceFilterCodec, settings: Settings) -> None:
+        self.coarse = Averages(codec.codebook.weight.data, settings.decay, unit=True)
+        self.fine = Averages(codec.fine_codebook.weight.data, settings.decay, unit=False)
+        self._settings = settings
 
     def __call__(self, latent: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """What the decoder reads, and the commitment loss."""
@@ -139,68 +134,45 @@ class _Quantiser:
                 self.fine.begin(rest)
             fine = self.fine.assign(rest)
             self.fine.learn(rest, fine, revive=step % 20 == 0)
-            if torch.rand(()) > self._recipe.coarse_only:
+            if torch.rand(()) > self._settings.coarse_only:
                 chosen = chosen + self.fine.table[fine]
         chosen = chosen.view_as(latent)
         return latent + (chosen - latent).detach(), commitment
 
 
-def train(data: Path, folder: Path, recipe: Recipe) -> SourceFilterCodec:
-    """Run or resume; writes `folder/codec.pt`."""
-    torch.set_num_threads(1)
-    torch.manual_seed(recipe.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    state_file = folder / "codec.pt"
+def train(data: Path, run: Run, settings: Settings) -> bool:
+    """Run or resume."""
+    torch.manual_seed(run.seed)
+    state = run.state()
     codec = SourceFilterCodec(SourceFilterConfig())
     clips = [item.features.float() for item in load_spoken(data, "train")]
-    clips = [clip for clip in clips if len(clip) >= recipe.frames]
+    clips = [clip for clip in clips if len(clip) >= settings.frames]
+    if not clips:
+        raise TrainingError(
+            f"{data} has no sentences for the codec; make them with vita data synth."
+        )
     _normalise(codec, clips)
     learned = [p for n, p in codec.named_parameters() if "codebook" not in n]
-    optimiser = torch.optim.AdamW(learned, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
-    step, spent = 0, 0.0
-    if state_file.exists():
-        state: dict[str, Any] = torch.load(state_file, weights_only=True)
-        codec.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent = state["step"], state["spent"]
-    quantiser = _Quantiser(codec, recipe)
-    rng = random.Random(recipe.seed + step)
-    total, last = recipe.minutes * 60, time.monotonic()
-    losses: list[float] = []
-    while spent < total:
-        begin = time.process_time()
-        fall = max(0.02, min(1.0, (1 - spent / total) / 0.6))
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * min(1.0, (step + 1) / 50) * fall
-        wanted = _draw(clips, recipe, rng)
+    optimiser = torch.optim.AdamW(learned, lr=run.pace.rate, betas=(0.9, 0.98), weight_decay=0.0)
+    quantiser = _Quantiser(codec, settings)
+    if state is not None:
+        quantiser.coarse.restore(state["coarse"])
+        quantiser.fine.restore(state["fine"])
+
+    def loss_of(step: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
+        wanted = _draw(clips, settings, rng)
         passed, commitment = quantiser(codec.latent(wanted), step)
         loss = feature_loss(codec, wanted, codec.features(passed))
-        loss = loss + recipe.commitment * commitment
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        optimiser.step()
-        losses.append(float(loss.detach()))
-        step += 1
-        spent += time.process_time() - begin
-        if step % 100 == 0:
-            figures = {
-                "step": step,
-                "minutes": round(spent / 60, 2),
-                "loss": round(sum(losses) / len(losses), 4),
-                "perplexity": [quantiser.coarse.perplexity(), quantiser.fine.perplexity()],
-            }
-            print(json.dumps(figures), flush=True)
-            losses.clear()
-        if time.monotonic() - last > recipe.save_minutes * 60 or spent >= total:
-            last = time.monotonic()
-            state = {"model": codec.state_dict(), "optimiser": optimiser.state_dict()}
-            torch.save({**state, "step": step, "spent": spent}, state_file)
-    return codec
+        return loss + settings.commitment * commitment, {"commitment": float(commitment.detach())}
+
+    def kept() -> State:
+        return {"coarse": quantiser.coarse.state(), "fine": quantiser.fine.state()}
+
+    return train_steps(run, codec, optimiser, loss_of, state=state, kept=kept)
 
 
-def load(folder: Path) -> SourceFilterCodec:
+def load(file: Path) -> SourceFilterCodec:
     """The trained codec."""
     codec = SourceFilterCodec(SourceFilterConfig())
-    codec.load_state_dict(torch.load(folder / "codec.pt", weights_only=True)["model"])
+    codec.load_state_dict(torch.load(file, weights_only=True)["model"])
     return codec.eval()

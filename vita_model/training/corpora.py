@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,28 @@ from vita_model.training.dialogues.reading import sample_reading
 from vita_model.training.whisper_weights import encoder_weights
 
 READINGS_PER_SHARD = 160
+TEST_CLIPS = 40
 SENTENCES_PER_SHARD = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What shards follow from beside their kind and number.
+
+    Attributes:
+        seed: 0 for the corpora of the shipped weights.
+        names: Training voices of the kind `train`, from `READERS`.
+        readings: Texts of a training shard.
+    """
+
+    seed: int = 0
+    names: tuple[str, ...] = ("flite", "joe", "espeak", "festival")
+    readings: int = READINGS_PER_SHARD
+
+    @property
+    def salt(self) -> str:
+        """What the seed adds to the name of a shard's chance."""
+        return f"-{self.seed}" if self.seed else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +89,22 @@ def frozen_encoder() -> WhisperEncoder:
     return encoder.eval()
 
 
-def _read(rng: random.Random, text: str, kind: str) -> voices.Clip:
+READERS: dict[str, tuple[voices.Reader, float]] = {
+    "flite": (voices.flite, 0.45),
+    "joe": (voices.joe, 0.2),
+    "espeak": (voices.espeak, 0.3),
+    "festival": (voices.festival, 0.05),
+}
+"""Training voices of shards of the kind `train`, and how often each reads."""
+
+
+def _read(rng: random.Random, text: str, kind: str, names: Sequence[str]) -> voices.Clip:
     """One training voice; half of the readings sound like another throat."""
     if kind == "kokoro":
         clip = voices.kokoro(rng, text, voices.TRAINING_KOKORO)
     else:
-        readers = (voices.flite, voices.joe, voices.espeak, voices.festival)
-        clip = rng.choices(readers, (0.45, 0.2, 0.3, 0.05))[0](rng, text)
+        readers, weights = zip(*(READERS[name] for name in names), strict=True)
+        clip = rng.choices(readers, weights)[0](rng, text)
     return voices.other_throat(rng, clip) if rng.random() < 0.5 else clip
 
 
@@ -105,17 +135,19 @@ def held_out_readers() -> dict[str, voices.Reader]:
 
 
 @torch.no_grad()
-def test_shard(encoder: WhisperEncoder, path: Path, number: int, kind: str) -> None:
-    """Make one shard of 40 clips in unseen wording. `kind`: a held-out reader's name or `joe-test`.
+def test_shard(
+    encoder: WhisperEncoder, path: Path, number: int, kind: str, setting: Setting
+) -> None:
+    """Make one shard of at most 40 clips in unseen wording. `kind`: a held-out reader's name or `joe-test`.
 
     After a dash and `babble` the line is clean but for babble 15 dB below the voice.
     """
-    rng = random.Random(f"listener-{kind}-{number}")
+    rng = random.Random(f"listener-{kind}-{number}{setting.salt}")
     numbers = np.random.default_rng(rng.getrandbits(32))
     reader = (held_out_readers() | {"joe-test": voices.joe})[kind.removesuffix("-babble")]
     table = _Table(encoder)
     heard: list[Samples] = []
-    for _ in range(40):
+    for _ in range(min(TEST_CLIPS, setting.readings)):
         text = sample_spoken(rng, "test")
         clip = reader(rng, text)
         samples = voices.at_rate(clip, RATE)
@@ -130,22 +162,28 @@ def test_shard(encoder: WhisperEncoder, path: Path, number: int, kind: str) -> N
 
 @torch.no_grad()
 def listener_shard(
-    encoder: WhisperEncoder, path: Path, number: int, kind: str, common: Sequence[str]
+    encoder: WhisperEncoder,
+    path: Path,
+    number: int,
+    kind: str,
+    *,
+    common: Sequence[str],
+    setting: Setting,
 ) -> None:
     """Make one training shard. `kind`: `train`, or `kokoro` for mixes of its training voices.
 
     Every reading goes through several lines; earlier readings are the babble behind later ones.
     """
-    rng = random.Random(f"listener-{kind}-{number}")
+    rng = random.Random(f"listener-{kind}-{number}{setting.salt}")
     numbers = np.random.default_rng(rng.getrandbits(32))
     table = _Table(encoder)
     others = [voices.at_rate(voices.espeak(rng, "hello there can you hear me"), RATE)]
-    for _ in range(READINGS_PER_SHARD // (4 if kind == "kokoro" else 1)):
+    for _ in range(setting.readings // (4 if kind == "kokoro" else 1)):
         if rng.random() < 0.05:
             table.add(not_speech(numbers, others), "", "noise")
             continue
         text = sample_reading(rng, "train", common)
-        clip = _read(rng, text, kind)
+        clip = _read(rng, text, kind, setting.names)
         samples = voices.at_rate(clip, RATE)
         if not len(samples) or len(samples) > 15 * RATE:
             continue
@@ -171,11 +209,11 @@ class _Table:
         _save(self._items, path)
 
 
-def speaker_shard(path: Path, number: int, split: Split) -> None:
+def speaker_shard(path: Path, number: int, split: Split, setting: Setting) -> None:
     """Read sampled replies with the one training voice and keep features and phoneme lengths."""
-    rng = random.Random(f"speaker-{split}-{number}")
+    rng = random.Random(f"speaker-{split}-{number}{setting.salt}")
     items: dict[str, list[object]] = {"features": [], "phonemes": [], "lengths": [], "text": []}
-    for _ in range(SENTENCES_PER_SHARD):
+    for _ in range(min(SENTENCES_PER_SHARD, setting.readings)):
         text = sample_reply(rng, split)
         words = spoken(text)
         if not words:
@@ -197,22 +235,39 @@ def _save(items: dict[str, list[object]] | dict[str, object], path: Path) -> Non
     part.replace(path)
 
 
-def make(folder: Path, plan: list[tuple[str, int]], worker: int, workers: int) -> None:
-    """Make all missing shards of a plan of (kind, count); several workers share by number."""
+def make(
+    folder: Path,
+    plan: Sequence[tuple[str, int]],
+    setting: Setting | None = None,
+    *,
+    worker: int = 0,
+    workers: int = 1,
+    report: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Make all missing shards of a plan of (kind, count); several workers share by number.
+
+    Args:
+        folder: Where to.
+        plan: Kinds and how many shards of each.
+        setting: See there.
+        worker: Which of the workers this is.
+        workers: How many there are.
+        report: Called with the file name of every shard that is there.
+    """
     torch.set_num_threads(1)
-    encoder, common = frozen_encoder(), common_words()
+    encoder, common, made = frozen_encoder(), common_words(), setting or Setting()
     for kind, count in plan:
         for number in range(worker, count, workers):
             path = folder / f"{kind}-{number:04d}.pt"
             if path.exists():
-                continue
-            if kind.startswith("speaker"):
-                speaker_shard(path, number, "test" if kind == "speaker-test" else "train")
+                pass
+            elif kind.startswith("speaker"):
+                speaker_shard(path, number, "test" if kind == "speaker-test" else "train", made)
             elif kind in {"train", "kokoro"}:
-                listener_shard(encoder, path, number, kind, common)
+                listener_shard(encoder, path, number, kind, common=common, setting=made)
             else:
-                test_shard(encoder, path, number, kind)
-            print(path.name, flush=True)
+                test_shard(encoder, path, number, kind, made)
+            report(path.name)
 
 
 def load_heard(folder: Path, kind: str) -> Iterator[Heard]:

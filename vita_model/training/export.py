@@ -1,4 +1,4 @@
-"""Gathers the stages' results into the checkpoint that ships."""
+"""Puts what the stages learnt into a checkpoint beside the parts that stay."""
 
 from __future__ import annotations
 
@@ -9,44 +9,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vita_model.backbone import open_backbone
 from vita_model.compact import pack, unpack
-from vita_model.speech.phones import Speller, SpellerConfig
-from vita_model.tiny import CONFIG, LEXICON, WEIGHTS, save_parts
-from vita_model.training import codec, language, listener, speaker, vision
-from vita_model.training.corpora import frozen_encoder
+from vita_model.tiny import CONFIG, LEXICON, WEIGHTS
+from vita_model.training import codec, language, listener, pronunciation, speaker, vision
 
 WORDS = 60_000
 """Sampled utterances that the word model counts."""
 BYTES = ("audio_encoder.", "audio_adapter.", "language.")
-CARD = {
-    "name": "vita-tiny",
-    "licence": "Apache-2.0",
-    "licence_note": "Base parts: SmolLM2-135M-Instruct (Apache-2.0), Whisper tiny.en encoder (MIT).",
+PREFIXES = {
+    "language": "language.",
+    "vision": "vision.",
+    "listener": "audio_adapter.",
+    "codec": "codec.",
+    "speller": "speller.",
+    "speaker": "speech_decoder.",
 }
-
-
-def export(work: Path, folder: Path) -> None:
-    """Write `config.json`, `model.safetensors` and the lexicon of a trained work folder."""
-    state = torch.load(work / "speller.pt", weights_only=True)
-    speller = Speller(SpellerConfig(), state["phonemes"])
-    speller.load_state_dict(state["model"])
-    decoder, phonemes = speaker.load(work / "speaker")
-    delta = language.load(work / "language" / "language.safetensors")
-    modules = {
-        "audio_encoder": frozen_encoder(),
-        "audio_adapter": listener.load(work / "listener"),
-        "codec": codec.load(work / "codec"),
-        "speech_decoder": decoder,
-        "speller": speller,
-        "vision": vision.load(work / "vision", delta["markers.weight"].shape[1]),
-    }
-    save_parts(folder, modules, delta, phonemes=phonemes, card=CARD)
-    shutil.copyfile(work / "lexicon.tsv.gz", folder / LEXICON)
+"""Beginnings of tensor names, by what recipes call the part."""
 
 
 def write(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
@@ -71,27 +53,43 @@ def part(folder: Path, prefix: str) -> dict[str, Tensor]:
     }
 
 
-def renew(work: Path, checkpoint: Path, folder: Path) -> None:
-    """Write a copy of a checkpoint with every part that was trained anew in a work folder.
+def renew(trained: Mapping[str, Path], checkpoint: Path, folder: Path) -> None:
+    """Write a copy of a checkpoint with every part that was trained anew.
 
-    Those are `language` or, if there, `pictures`, `vision`, and `listener` with its word model.
+    Args:
+        trained: State files by what they trained, as recipes name it.
+        checkpoint: The folder that is copied.
+        folder: The new one.
     """
     tensors = unpack(load_file(checkpoint / WEIGHTS))
     config = json.loads((checkpoint / CONFIG).read_text(encoding="utf-8"))
     new: dict[str, Mapping[str, Tensor]] = {}
-    for stage in ("language", "pictures"):
-        if (path := work / stage / "language.safetensors").exists():
-            new["language"] = language.load(path)
-    if (work / "vision").exists():
-        eye = vision.load(work / "vision", tensors["language.markers.weight"].shape[1])
+    if file := trained.get("language"):
+        new["language"] = language.load(file.with_suffix(".safetensors"))
+    if file := trained.get("vision"):
+        eye = vision.load(file, tensors["language.markers.weight"].shape[1])
         new["vision"], config["vision"] = eye.state_dict(), eye.config.model_dump()
-    if (work / "listener").exists():
-        adapter = listener.load(work / "listener")
+    if file := trained.get("listener"):
+        adapter = listener.load(file)
         new["audio_adapter"], config["audio_adapter"] = adapter.state_dict(), asdict(adapter.config)
         new["word_model"] = listener.words(adapter, open_backbone().tokenizer(), WORDS).tensors()
+    if file := trained.get("codec"):
+        coder = codec.load(file)
+        new["codec"], config["codec"] = coder.state_dict(), asdict(coder.config)
+    lexicon = checkpoint / LEXICON
+    if file := trained.get("speller"):
+        speller = pronunciation.load(file)
+        new["speller"], config["speller"] = speller.state_dict(), asdict(speller.config)
+        config["speller_phonemes"], lexicon = speller.phonemes, file.parent / LEXICON
+    if file := trained.get("speaker"):
+        decoder, config["phonemes"] = speaker.load(file)
+        new["speech_decoder"], config["speech_decoder"] = (
+            decoder.state_dict(),
+            asdict(decoder.config),
+        )
     kept = {n: v for n, v in tensors.items() if n.partition(".")[0] not in new}
     for part_name, values in new.items():
         kept |= {f"{part_name}.{name}": value for name, value in values.items()}
     write(folder, kept, config)
-    if folder.resolve() != checkpoint.resolve():
-        shutil.copyfile(checkpoint / LEXICON, folder / LEXICON)
+    if folder.resolve() != lexicon.parent.resolve():
+        shutil.copyfile(lexicon, folder / LEXICON)

@@ -7,9 +7,7 @@ and itself, its positions restarting after the prompt.
 
 from __future__ import annotations
 
-import json
 import random
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +32,8 @@ from vita_model.training.dialogues import (
     system_prompt,
 )
 from vita_model.training.heard import Heard
+from vita_model.training.loop import Run, train_steps
+from vita_model.training.own import Own
 from vita_model.vision.words import word_ids
 
 
@@ -150,9 +150,7 @@ class Packer:
         return pack
 
 
-def loss_of(
-    model: Adapted, pack: Pack, recipe: Recipe, rng: random.Random
-) -> tuple[Tensor, int, int]:
+def loss_of_pack(model: Adapted, pack: Pack, recipe: Recipe) -> tuple[Tensor, int, int]:
     """Cross entropy over a sampled vocabulary; number of answer tokens, of right ones."""
     ids = torch.tensor(pack.ids)
     hidden = model(ids, torch.tensor(pack.positions), pack.mask())
@@ -170,146 +168,73 @@ def loss_of(
     labels = lookup[wanted]
     loss = F.cross_entropy(logits, labels)
     right = int((logits.argmax(1) == labels).sum())
-    del rng
     return loss, len(labels), right
 
 
 @torch.no_grad()
-def exact_rate(
-    model: Adapted,
-    tokenizer: Tokenizer,
-    split: Split,
-    count: int,
-    *,
-    seed: int,
-    pictures: float = 0.0,
-) -> tuple[float, dict[str, tuple[int, int]]]:
-    """Share of turns whose whole answer is predicted, overall and by intent."""
+def examine(
+    model: Adapted, tokenizer: Tokenizer, dialogue: Dialogue, seed: int = 0
+) -> tuple[int, int, dict[str, tuple[int, int]]]:
+    """Turns whose whole answer is predicted, of how many, and both by intent."""
     model.eval()
-    rng = random.Random(seed)
-    packer = Packer(tokenizer, rng, split, noisy=False)
-    right, total = 0, 0
+    pack = Packer(tokenizer, random.Random(seed), "test", noisy=False).from_dialogue(dialogue, True)
+    hidden = model(torch.tensor(pack.ids), torch.tensor(pack.positions), pack.mask())
+    targets, groups = torch.tensor(pack.targets), torch.tensor(pack.groups)
+    logits = hidden @ model.rows(torch.arange(model.shape.vocabulary)).T
+    good = logits.argmax(1) == targets
     intents: dict[str, tuple[int, int]] = {}
-    while total < count:
-        dialogue = sample_dialogue(rng, split, independent=True, turns=8, pictures=pictures)
-        pack = packer.from_dialogue(dialogue, True)
-        ids = torch.tensor(pack.ids)
-        hidden = model(ids, torch.tensor(pack.positions), pack.mask())
-        targets = torch.tensor(pack.targets)
-        groups = torch.tensor(pack.groups)
-        logits = hidden @ model.rows(torch.arange(model.shape.vocabulary)).T
-        good = logits.argmax(1) == targets
-        for index, turn in enumerate(dialogue.turns):
-            place = (targets >= 0) & (groups == index + 1)
-            hit = bool(good[place].all())
-            right += hit
-            total += 1
-            old = intents.get(turn.intent, (0, 0))
-            intents[turn.intent] = (old[0] + hit, old[1] + 1)
+    for index, turn in enumerate(dialogue.turns):
+        hit = bool(good[(targets >= 0) & (groups == index + 1)].all())
+        right, asked = intents.get(turn.intent, (0, 0))
+        intents[turn.intent] = (right + hit, asked + 1)
     model.train()
-    return right / total, intents
+    return sum(r for r, _ in intents.values()), len(dialogue.turns), intents
 
 
 def train(
     backbone: Backbone,
-    folder: Path,
+    run: Run,
     recipe: Recipe,
     *,
     start: Mapping[str, Tensor] | None = None,
-    heard: Path | None = None,
-) -> None:
-    """Run or resume the stage; writes `folder/language.safetensors` and a log of figures.
+    heard: Heard | None = None,
+    own: Own | None = None,
+) -> bool:
+    """Run or resume; when done, `language.safetensors` stands beside the state.
 
     Args:
         backbone: The frozen language model.
-        folder: Where state and result are kept.
+        run: Length, place and chance.
         recipe: Settings.
         start: Matrices to go on from instead of none.
         heard: What the listener made of picture questions, as `heard.make` wrote it.
+        own: A business's own phrases, which some of the packs are about.
     """
-    torch.set_num_threads(1)
-    torch.manual_seed(recipe.seed)
-    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(run.seed)
     tokenizer = backbone.tokenizer()
+    recipe = replace(recipe, seed=run.seed)
     model = Adapted(backbone, recipe, Chat(tokenizer).trained_tokens, start)
     optimiser = torch.optim.AdamW(
-        model.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0
+        model.parameters(), lr=run.pace.rate, betas=(0.9, 0.98), weight_decay=0.0
     )
-    state_file = folder / "language.pt"
-    step, spent = 0, 0.0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent = state["step"], state["spent"]
-    rng = random.Random(recipe.seed + step)
-    packer = Packer(
-        tokenizer,
-        rng,
-        "train",
-        noisy=True,
-        pictures=recipe.pictures,
-        heard=Heard.read(heard, tokenizer) if heard else None,
-    )
-    model.train()
-    total = recipe.minutes * 60
-    last_save = time.monotonic()
-    losses: list[tuple[float, int, int]] = []
-    while spent < total:
-        begin = time.process_time()
-        share = spent / total
-        rate = recipe.rate * min(1.0, (step + 1) / recipe.warmup) * max(0.02, 1.0 - share)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+
+    def loss_of(_: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
+        packer = Packer(tokenizer, rng, "train", noisy=True, pictures=recipe.pictures, heard=heard)
+        total, answers, good = torch.zeros(()), 0, 0
         for _ in range(recipe.packs):
-            loss, count, right = loss_of(model, packer.pack(recipe.questions), recipe, rng)
+            if own is not None and rng.random() < own.share:
+                pack = packer.from_dialogue(own.dialogue(rng), True)
+            else:
+                pack = packer.pack(recipe.questions)
+            loss, count, right = loss_of_pack(model, pack, recipe)
             (loss / recipe.packs).backward()
-            losses.append((float(loss.detach()), count, right))
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        step += 1
-        spent += time.process_time() - begin
-        if step % recipe.report_every == 0:
-            tokens = sum(c for _, c, _ in losses)
-            line = {
-                "step": step,
-                "minutes": round(spent / 60, 2),
-                "loss": round(sum(v * c for v, c, _ in losses) / tokens, 4),
-                "token_accuracy": round(sum(r for _, _, r in losses) / tokens, 4),
-            }
-            losses.clear()
-            print(json.dumps(line), flush=True)
-        if time.monotonic() - last_save > recipe.save_minutes * 60 or spent >= total:
-            last_save = time.monotonic()
-            torch.save(
-                {
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "step": step,
-                    "spent": spent,
-                },
-                state_file,
-            )
-            if not recipe.whole or spent >= total:
-                export(cut(model, backbone, start, recipe.rank), folder / "language.safetensors")
-            if recipe.examined or spent >= total:
-                rates = _rates(model, tokenizer, recipe.pictures)
-                print(json.dumps({"step": step, **rates}), flush=True)
+            total, answers, good = total + loss.detach(), answers + count, good + right
+        return total / recipe.packs, {"right": good / max(1, answers)}
 
-
-def _rates(model: Adapted, tokenizer: Tokenizer, pictures: float) -> dict[str, float]:
-    """Shares of whole answers right: unseen and known wording, and questions about pictures."""
-    test, _ = exact_rate(model, tokenizer, "test", 64, seed=5)
-    known, _ = exact_rate(model, tokenizer, "train", 32, seed=6)
-    rates = {"exact_unseen": test, "exact_known": known}
-    if pictures:
-        mixed, intents = exact_rate(model, tokenizer, "test", 96, seed=7, pictures=pictures)
-        right, asked = map(
-            sum, zip(*(p for n, p in intents.items() if n.startswith("picture")), strict=True)
-        )
-        rates |= {"exact_mixed": mixed, "exact_pictures": right / max(1, asked)}
-    return {name: round(value, 3) for name, value in rates.items()}
+    finished = train_steps(run, model, optimiser, loss_of, state=run.state())
+    if finished:
+        export(cut(model, backbone, start, recipe.rank), run.file.with_suffix(".safetensors"))
+    return finished
 
 
 def export(delta: Mapping[str, Tensor], path: Path) -> None:

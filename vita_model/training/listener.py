@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import random
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -20,23 +19,21 @@ from vita_model.audio.ctc_adapter import CtcAdapter, CtcAdapterConfig
 from vita_model.audio.units import transcript, unit_ids
 from vita_model.training.corpora import Heard, common_words, load_heard
 from vita_model.training.dialogues.reading import sample_reading
+from vita_model.training.loop import Run, train_steps
+from vita_model.training.trainer import TrainingError
 
 TESTS = ("slt", "slt-babble", "joe-test", "kokoro-f", "kokoro-m")
 LETTERS = " abcdefghijklmnopqrstuvwxyz'"
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """Settings of the stage."""
+class Settings:
+    """Settings of the stage; `texts` sampled utterances tell which units are needed."""
 
-    rate: float = 1.5e-3
-    warmup: int = 60
-    minutes: float = 30.0
     frames_per_batch: int = 3600
     letter_weight: float = 0.3
     row_noise: float = 0.15
-    seed: int = 2
-    save_minutes: float = 3.0
+    texts: int = 20_000
 
 
 def words_wrong(wanted: str, got: str) -> tuple[int, int]:
@@ -58,20 +55,20 @@ def inventory(texts: Iterable[str], tokenizer: Tokenizer) -> list[int]:
     return [token for token, _ in counts.most_common()]
 
 
-def batches(clips: list[Heard], recipe: Recipe, rng: random.Random) -> Iterable[list[Heard]]:
+def batches(clips: list[Heard], settings: Settings, rng: random.Random) -> Iterable[list[Heard]]:
     """Clips of like length together, batches in random order, for ever."""
     while True:
         order = sorted(clips, key=lambda clip: len(clip.rows) + rng.uniform(-12, 12))
         groups: list[list[Heard]] = [[]]
         for clip in order:
-            if groups[-1] and (len(groups[-1]) + 1) * len(clip.rows) > recipe.frames_per_batch:
+            if groups[-1] and (len(groups[-1]) + 1) * len(clip.rows) > settings.frames_per_batch:
                 groups.append([])
             groups[-1].append(clip)
         rng.shuffle(groups)
         yield from groups
 
 
-def collate(clips: list[Heard], augment: Recipe | None) -> tuple[Tensor, Tensor]:
+def collate(clips: list[Heard], augment: Settings | None) -> tuple[Tensor, Tensor]:
     """Padded rows and lengths; with augmentation: noise, time masks, a random gain of channels."""
     lengths = torch.tensor([len(clip.rows) for clip in clips])
     rows = torch.zeros(len(clips), int(lengths.max()), clips[0].rows.shape[1])
@@ -115,15 +112,17 @@ def _clips(data: Path) -> list[Heard]:
     return [*load_heard(data, "train"), *load_heard(data, "kokoro")]
 
 
-def _loss(adapter: CtcAdapter, batch: list[Heard], tokenizer: Tokenizer, recipe: Recipe) -> Tensor:
+def _loss(
+    adapter: CtcAdapter, batch: list[Heard], tokenizer: Tokenizer, settings: Settings
+) -> Tensor:
     known = {int(token): index + 1 for index, token in enumerate(adapter.unit_ids)}
-    rows, lengths = collate(batch, recipe)
+    rows, lengths = collate(batch, settings)
     with torch.autocast("cpu", torch.bfloat16):
         letters, letter_lengths, units, unit_lengths = adapter(rows, lengths)
     wanted = [[known[t] for t in unit_ids(c.said, tokenizer) if t in known] for c in batch]
     spelled = [[LETTERS.index(x) + 1 for x in c.said if x in LETTERS] for c in batch]
     aid = _ctc(letters, letter_lengths, spelled)
-    return _ctc(units, unit_lengths, wanted) + recipe.letter_weight * aid
+    return _ctc(units, unit_lengths, wanted) + settings.letter_weight * aid
 
 
 def grown(start: Mapping[str, Tensor], tokens: list[int]) -> dict[str, Tensor]:
@@ -142,68 +141,42 @@ def grown(start: Mapping[str, Tensor], tokens: list[int]) -> dict[str, Tensor]:
 
 def train(
     data: Path,
-    folder: Path,
     tokenizer: Tokenizer,
-    recipe: Recipe,
+    run: Run,
+    settings: Settings,
     start: Mapping[str, Tensor] | None = None,
-) -> None:
-    """Run or resume; new shards are picked up at every evaluation.
+) -> bool:
+    """Run or resume.
 
     Args:
         data: Where the shards are.
-        folder: Where state and result are kept.
         tokenizer: The language model's.
-        recipe: Settings.
+        run: Length, place and chance.
+        settings: Of the stage.
         start: An adapter to go on from instead of none; it learns what units it lacks.
     """
-    torch.set_num_threads(1)
-    torch.manual_seed(recipe.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    state_file = folder / "listener.pt"
+    torch.manual_seed(run.seed)
+    state = run.state()
     clips = _clips(data)
-    state = torch.load(state_file, weights_only=True) if state_file.exists() else None
-    tokens = state["units"] if state else inventory(_texts(clips), tokenizer)
-    adapter = _adapter(tokens, state["model"] if state else start and grown(start, tokens))
-    optimiser = torch.optim.AdamW(adapter.parameters(), lr=recipe.rate, betas=(0.9, 0.98))
-    step, spent = 0, 0.0
-    if state:
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent = state["step"], state["spent"]
-    tests = {k: list(load_heard(data, k)) for k in TESTS}
-    _print(clips=len(clips), units=len(tokens))
-    rng = random.Random(recipe.seed + step)
-    stream = iter(batches(clips, recipe, rng))
-    total, last = recipe.minutes * 60, time.monotonic()
-    losses: list[float] = []
-    while spent < total:
-        begin = time.process_time()
-        fall = min(1.0, max(0.02, (1 - spent / total) / 0.65))
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * min(1.0, (step + 1) / recipe.warmup) * fall
-        loss = _loss(adapter, next(stream), tokenizer, recipe)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(adapter.parameters(), 3.0)
-        optimiser.step()
-        losses.append(float(loss.detach()))
-        step += 1
-        spent += time.process_time() - begin
-        if step % 50 == 0:
-            mean = round(sum(losses) / len(losses), 3)
-            _print(step=step, minutes=round(spent / 60, 2), loss=mean)
-            losses.clear()
-        if time.monotonic() - last > recipe.save_minutes * 60 or spent >= total:
-            last = time.monotonic()
-            parts = {"model": adapter.state_dict(), "optimiser": optimiser.state_dict()}
-            rest = {"step": step, "spent": spent, "units": tokens}
-            rest["config"] = asdict(adapter.config)
-            torch.save({**parts, **rest}, state_file)
-            rates = {k: round(error_rate(adapter, t, tokenizer), 3) for k, t in tests.items() if t}
-            _print(step=step, wer=rates)
-            if len(fresh := _clips(data)) > len(clips):
-                clips = fresh
-                stream = iter(batches(clips, recipe, rng))
-                _print(clips=len(clips))
+    if not clips:
+        raise TrainingError(f"{data} has no clips to listen to; make them with vita data synth.")
+    tokens = state["units"] if state else inventory(_texts(clips, settings.texts), tokenizer)
+    adapter = _adapter(tokens, None if state or start is None else grown(start, tokens))
+    optimiser = torch.optim.AdamW(adapter.parameters(), lr=run.pace.rate, betas=(0.9, 0.98))
+    done = state["step"] if state else 0
+    stream = islice(batches(clips, settings, random.Random(run.seed)), done, None)
+
+    def loss_of(_: int, __: random.Random) -> tuple[Tensor, dict[str, float]]:
+        return _loss(adapter, next(stream), tokenizer, settings), {}
+
+    kept = {"units": tokens, "config": asdict(adapter.config)}
+    return train_steps(run, adapter, optimiser, loss_of, state=state, kept=lambda: kept)
+
+
+def rates(adapter: CtcAdapter, data: Path, tokenizer: Tokenizer) -> dict[str, float]:
+    """Word error rates on the voices kept for tests."""
+    tests = {kind: list(load_heard(data, kind)) for kind in TESTS}
+    return {k: round(error_rate(adapter, t, tokenizer), 3) for k, t in tests.items() if t}
 
 
 def _adapter(tokens: list[int], weights: Mapping[str, Tensor] | None) -> CtcAdapter:
@@ -214,9 +187,9 @@ def _adapter(tokens: list[int], weights: Mapping[str, Tensor] | None) -> CtcAdap
     return adapter
 
 
-def _texts(clips: list[Heard]) -> list[str]:
+def _texts(clips: list[Heard], count: int) -> list[str]:
     rng, common = random.Random(0), common_words()
-    more = [sample_reading(rng, "train", common) for _ in range(20_000)]
+    more = [sample_reading(rng, "train", common) for _ in range(count)]
     return [clip.said for clip in clips] + more
 
 
@@ -233,10 +206,6 @@ def words(adapter: CtcAdapter, tokenizer: Tokenizer, count: int, seed: int = 4) 
     return WordModel.count(units(), len(known))
 
 
-def _print(**figures: object) -> None:
-    print(json.dumps(figures), flush=True)
-
-
 def _ctc(logits: Tensor, lengths: Tensor, targets: list[list[int]]) -> Tensor:
     flat = torch.tensor([t for target in targets for t in target], dtype=torch.long)
     sizes = torch.tensor([len(t) for t in targets])
@@ -245,9 +214,9 @@ def _ctc(logits: Tensor, lengths: Tensor, targets: list[list[int]]) -> Tensor:
     )
 
 
-def load(folder: Path) -> CtcAdapter:
+def load(file: Path) -> CtcAdapter:
     """The trained adapter."""
-    state = torch.load(folder / "listener.pt", weights_only=True)
+    state = torch.load(file, weights_only=True)
     sizes = state["config"]
     adapter = CtcAdapter(CtcAdapterConfig(**{**sizes, "blocks": tuple(sizes["blocks"])}))
     adapter.load_state_dict(state["model"])

@@ -16,11 +16,12 @@ from rich.progress import (
 )
 
 from vita_model.training.recipe import Stage
+from vita_model.training.tiny_recipe import TinyStage
 from vita_model.training.trainer import Report
 
 
 @contextmanager
-def showing(*, visible: bool = True) -> Iterator[Callable[[Stage, Report], None]]:
+def showing(*, visible: bool = True) -> Iterator[Callable[[Stage | TinyStage, Report], None]]:
     """A function to hand every report to."""
     columns = (
         TextColumn("{task.description}"),
@@ -33,7 +34,7 @@ def showing(*, visible: bool = True) -> Iterator[Callable[[Stage, Report], None]
     bars: dict[str, TaskID] = {}
     with Progress(*columns, disable=not visible) as progress:
 
-        def report(stage: Stage, step: Report) -> None:
+        def report(stage: Stage | TinyStage, step: Report) -> None:
             if stage.id not in bars:
                 bars[stage.id] = progress.add_task(
                     f"{stage.id} {stage.title}", total=step.steps, loss=0.0, rate=0.0

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import json
 import random
 import re
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,10 +13,20 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from vita_model.speech.phones import END, GAP, LETTERS, PAUSES, START, Speller, SpellerConfig
+from vita_model.speech.phones import (
+    END,
+    GAP,
+    LETTERS,
+    PAUSES,
+    START,
+    Speller,
+    SpellerConfig,
+    read_lexicon,
+)
 from vita_model.speech.text import spoken
 from vita_model.training import dialogues, voices
 from vita_model.training.corpora import load_spoken
+from vita_model.training.loop import Run, train_steps
 from vita_model.training.speaker import inventory
 
 
@@ -61,34 +69,23 @@ def _clauses(text: str, count: int) -> list[str]:
     return ["".join(words) for words in inner]
 
 
-def train_speller(lexicon: dict[str, str], phonemes: Sequence[str], minutes: float) -> Speller:
-    """CTC from letters to phonemes over the lexicon; every fiftieth word is the test."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+def train_speller(lexicon: Mapping[str, str], phonemes: Sequence[str], run: Run) -> bool:
+    """CTC from letters to phonemes over the lexicon; every fiftieth word is kept for a test."""
+    torch.manual_seed(run.seed)
     speller = Speller(SpellerConfig(), phonemes)
     number = {p: i + 1 for i, p in enumerate(phonemes)}
     items = [
         ([LETTERS.index(c) + 1 for c in w], [number[p] for p in r if p in number])
         for w, r in lexicon.items()
     ]
-    test, items = items[::50], [x for i, x in enumerate(items) if i % 50]
-    optimiser = torch.optim.AdamW(speller.parameters(), 1e-3, betas=(0.9, 0.98))
-    rng, begin, step = random.Random(0), time.process_time(), 0
-    while (spent := time.process_time() - begin) < minutes * 60:
-        for group in optimiser.param_groups:
-            fall = max(0.02, 1 - spent / minutes / 60)
-            group["lr"] = 1.5e-3 * min(1, (step + 1) / 100) * fall
-        loss = _loss(speller, rng.sample(items, 96))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(speller.parameters(), 1.0)
-        optimiser.step()
-        step += 1
-    speller.eval()
-    words = ["".join(LETTERS[c - 1] for c in w) for w, _ in test]
-    right = sum("".join(speller.read(w)) == lexicon[w] for w in words)
-    print(json.dumps({"steps": step, "unseen_words_right": round(right / len(words), 3)}))
-    return speller
+    items = [item for index, item in enumerate(items) if index % 50]
+    optimiser = torch.optim.AdamW(speller.parameters(), run.pace.rate, betas=(0.9, 0.98))
+
+    def loss_of(_: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
+        return _loss(speller, rng.sample(items, min(96, len(items)))), {}
+
+    kept = {"phonemes": list(phonemes)}
+    return train_steps(run, speller, optimiser, loss_of, state=run.state(), kept=lambda: kept)
 
 
 def _loss(speller: Speller, batch: list[tuple[list[int], list[int]]]) -> Tensor:
@@ -101,12 +98,19 @@ def _loss(speller: Speller, batch: list[tuple[list[int], list[int]]]) -> Tensor:
     return F.ctc_loss(logits, targets, lengths, sizes, zero_infinity=True)
 
 
-def make(work: Path, tokenizer: Tokenizer, minutes: float = 4.0) -> None:
-    """Write `lexicon.tsv.gz` and `speller.pt` into the work folder unless they are there."""
-    if (work / "speller.pt").exists():
-        return
-    lexicon = build_lexicon(words_of(tokenizer), work / "lexicon.tsv.gz")
+def train(data: Path, folder: Path, tokenizer: Tokenizer, run: Run) -> bool:
+    """Write the lexicon into a folder unless it is there, and run or resume the speller's stage."""
+    file = folder / "lexicon.tsv.gz"
+    folder.mkdir(parents=True, exist_ok=True)
+    lexicon = read_lexicon(file) if file.exists() else build_lexicon(words_of(tokenizer), file)
     marks = {START, END, GAP, *PAUSES}
-    phonemes = [p for p in inventory(load_spoken(work / "data", "train")) if p not in marks]
-    speller = train_speller(lexicon, phonemes, minutes)
-    torch.save({"model": speller.state_dict(), "phonemes": speller.phonemes}, work / "speller.pt")
+    phonemes = [p for p in inventory(load_spoken(data, "train")) if p not in marks]
+    return train_speller(lexicon, phonemes, run)
+
+
+def load(file: Path) -> Speller:
+    """The trained speller."""
+    state = torch.load(file, weights_only=True)
+    speller = Speller(SpellerConfig(), state["phonemes"])
+    speller.load_state_dict(state["model"])
+    return speller.eval()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import random
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -18,21 +17,18 @@ from vita_model.speech import vocoder
 from vita_model.speech.aligned import AlignedConfig, AlignedSpeechDecoder, layout
 from vita_model.speech.source_filter import SourceFilterCodec
 from vita_model.training.corpora import Spoken, load_spoken
+from vita_model.training.loop import Run, train_steps
+from vita_model.training.trainer import TrainingError
 
 CODE_SAMPLES = 2 * vocoder.HOP
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """Settings of the stage."""
+class Settings:
+    """Codes of a batch, and the share of the history that is wrong on purpose."""
 
-    rate: float = 1.0e-3
-    minutes: float = 35.0
     rows_per_batch: int = 1800
     wrong_history: float = 0.25
-    warmup: int = 100
-    seed: int = 4
-    save_minutes: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,95 +124,33 @@ def inventory(items: Iterable[Spoken]) -> list[str]:
     return [p for p, _ in counts.most_common()]
 
 
-def train(data: Path, folder: Path, codec: SourceFilterCodec, recipe: Recipe) -> None:
-    """Run or resume; writes `folder/speaker.pt`."""
-    torch.set_num_threads(1)
-    torch.manual_seed(recipe.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    state_file = folder / "speaker.pt"
-    state = torch.load(state_file, weights_only=True) if state_file.exists() else None
+def train(data: Path, codec: SourceFilterCodec, run: Run, settings: Settings) -> bool:
+    """Run or resume."""
+    torch.manual_seed(run.seed)
+    state = run.state()
     phonemes = state["phonemes"] if state else inventory(load_spoken(data, "train"))
     number = {p: i + 1 for i, p in enumerate(phonemes)}
     items = [example(s, codec, number) for s in load_spoken(data, "train")]
-    tests = [example(s, codec, number) for s in load_spoken(data, "test")]
+    if not items:
+        raise TrainingError(f"{data} has no sentences to speak; make them with vita data synth.")
     config = AlignedConfig(phonemes=len(phonemes))
     decoder = AlignedSpeechDecoder(config)
     optimiser = torch.optim.AdamW(
-        decoder.parameters(), recipe.rate, betas=(0.9, 0.98), weight_decay=0.02
+        decoder.parameters(), run.pace.rate, betas=(0.9, 0.98), weight_decay=0.02
     )
-    step, spent = 0, 0.0
-    if state:
-        decoder.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent = state["step"], state["spent"]
-    print(
-        json.dumps(
-            {
-                "sentences": len(items),
-                "codes": sum(len(e.codes) for e in items),
-                "parameters": sum(p.numel() for p in decoder.parameters()),
-            }
-        ),
-        flush=True,
-    )
-    rng = random.Random(recipe.seed + step)
-    stream = iter(_batches(items, recipe.rows_per_batch, rng))
-    total, last, sums = recipe.minutes * 60, time.monotonic(), Counter[str]()
-    while spent < total:
-        begin = time.process_time()
-        rate = (
-            recipe.rate
-            * min(1, (step + 1) / recipe.warmup)
-            * max(0.02, min(1, (1 - spent / total) / 0.7))
-        )
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        loss, figures = _losses(decoder, next(stream), recipe.wrong_history)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        optimiser.step()
-        sums.update(figures)
-        step += 1
-        spent += time.process_time() - begin
-        if step % 50 == 0:
-            print(
-                json.dumps(
-                    {
-                        "step": step,
-                        "minutes": round(spent / 60, 2),
-                        **{k: round(v / 50, 3) for k, v in sums.items()},
-                    }
-                ),
-                flush=True,
-            )
-            sums.clear()
-        if time.monotonic() - last > recipe.save_minutes * 60 or spent >= total:
-            last = time.monotonic()
-            torch.save(
-                {
-                    "model": decoder.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "step": step,
-                    "spent": spent,
-                    "phonemes": phonemes,
-                    "config": asdict(config),
-                },
-                state_file,
-            )
-            decoder.eval()
-            with torch.no_grad():
-                _, test = _losses(decoder, tests[:40], 0.0)
-            decoder.train()
-            print(
-                json.dumps({"step": step, "test": {k: round(v, 3) for k, v in test.items()}}),
-                flush=True,
-            )
+    done = state["step"] if state else 0
+    stream = islice(_batches(items, settings.rows_per_batch, random.Random(run.seed)), done, None)
+
+    def loss_of(_: int, __: random.Random) -> tuple[Tensor, dict[str, float]]:
+        return _losses(decoder, next(stream), settings.wrong_history)
+
+    kept = {"phonemes": phonemes, "config": asdict(config)}
+    return train_steps(run, decoder, optimiser, loss_of, state=state, kept=lambda: kept)
 
 
-def load(folder: Path) -> tuple[AlignedSpeechDecoder, list[str]]:
+def load(file: Path) -> tuple[AlignedSpeechDecoder, list[str]]:
     """The trained decoder and its phonemes."""
-    state = torch.load(folder / "speaker.pt", weights_only=True)
+    state = torch.load(file, weights_only=True)
     decoder = AlignedSpeechDecoder(AlignedConfig(**state["config"]))
     decoder.load_state_dict(state["model"])
     return decoder.eval(), state["phonemes"]

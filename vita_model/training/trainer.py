@@ -10,13 +10,11 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -29,6 +27,7 @@ from typing_extensions import override
 from vita_model.training.order import Order, share
 from vita_model.training.parts import Learner, Part, part_of
 from vita_model.training.recipe import Optimiser, Recipe, Stage
+from vita_model.training.stopping import stopping
 from vita_model.training.tasks.task import Batch, Loss, Task
 
 STATE_FILE = "trainer.json"
@@ -165,7 +164,7 @@ class Trainer:
         """
         main = self._accelerator.is_main_process
         board = SummaryWriter(str(self._folder / "board")) if main else None
-        with _stopping() as stop, ThreadPoolExecutor(1, "vita-batches") as pool:
+        with stopping() as stop, ThreadPoolExecutor(1, "vita-batches") as pool:
             ahead = pool.submit(self._batches, self.step)
             while self.step < self.steps and not self._all_stop(asked=stop()):
                 batches = ahead.result()
@@ -274,26 +273,3 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
         return [move(one) for one in value] if isinstance(value, list) else value
 
     return {name: move(value) for name, value in batch.items()}
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Turns the first SIGINT or SIGTERM into a wish; a second one acts as ever."""
-    asked = False
-
-    def note(number: int, _: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(number, old[signal.Signals(number)])
-
-    try:
-        old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in old:
-            signal.signal(number, note)
-    except ValueError:  # not the main thread: whoever runs this looks after signals
-        old = {}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

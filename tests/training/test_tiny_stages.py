@@ -1,0 +1,76 @@
+"""A little of every stage of vita-tiny: it learns, and is exactly the same after a stop."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.training.tiny_data import corpora
+from vita_model.training.recipe import RecipeError
+from vita_model.training.tiny_recipe import TinyStage, read_tiny
+from vita_model.training.tiny_run import Place, run_tiny
+from vita_model.training.trainer import Report, TrainingError
+
+pytestmark = pytest.mark.slow
+
+STAGES = {
+    "language": {"steps": 6, "rate": 2e-3, "options": {"first_layer": 24, "packs": 1}},
+    "vision": {"steps": 40, "rate": 1e-3},
+    "listener": {"steps": 30, "rate": 1.5e-3, "options": {"texts": 50, "frames_per_batch": 900}},
+    "codec": {"steps": 80, "rate": 1.5e-3, "options": {"batch": 4}},
+    "speaker": {"steps": 16, "rate": 1e-3, "options": {"rows_per_batch": 600}},
+}
+
+
+def write(folder: Path, learns: str) -> Path:
+    stage = {"id": learns, "title": learns, "learns": learns, "warmup": 2, **STAGES[learns]}
+    stages = [stage]
+    if learns == "speaker":
+        stages = [{"id": "codec", "title": "codec", "learns": "codec", **STAGES["codec"]}, stage]
+    file = folder / f"{learns}.yaml"
+    file.write_text(
+        yaml.safe_dump({"name": "t", "kind": "vita-tiny", "data": "data", "stages": stages})
+    )
+    return file
+
+
+def losses_of(
+    file: Path, work: Path, learns: str, *, stop_at: int | None = None, resume: bool = False
+) -> tuple[list[float], Path | None]:
+    found: list[float] = []
+
+    def note(stage: TinyStage, step: Report) -> None:
+        if stage.id == learns:
+            found.append(step.losses["loss"])
+            if step.step == stop_at:
+                signal.raise_signal(signal.SIGTERM)
+
+    with torch.enable_grad():
+        made = run_tiny(read_tiny(file), Place(work), resume=resume, report=note)
+    return found, made
+
+
+@pytest.mark.parametrize("learns", STAGES)
+def test_a_stage_learns_and_goes_on_exactly_after_a_stop(learns: str, tmp_path: Path) -> None:
+    corpora(tmp_path / "data")
+    file = write(tmp_path, learns)
+    whole, made = losses_of(file, tmp_path / "whole", learns)
+    steps = len(whole)
+    assert made is not None
+    assert sum(whole[-steps // 4 :]) < 0.97 * sum(whole[: steps // 4])
+    first, stopped = losses_of(file, tmp_path / "parts", learns, stop_at=steps // 2)
+    assert stopped is None
+    with pytest.raises(RecipeError, match="--resume"):
+        losses_of(file, tmp_path / "parts", learns)
+    second, again = losses_of(file, tmp_path / "parts", learns, resume=True)
+    assert again is not None
+    assert first + second == pytest.approx(whole, abs=1e-5)
+
+
+def test_a_stage_without_its_data_says_what_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="vita data synth"):
+        losses_of(write(tmp_path, "codec"), tmp_path / "work", "codec")
