@@ -25,6 +25,7 @@ from agent.clock import Clock, SystemClock
 from agent.errors import ConfigurationError, DatabaseAwayError
 from agent.health import Health
 from agent.log import get_logger
+from agent.models.pool import ModelPool
 from agent.session.conversation import ConversationKeeper, Conversations
 from agent.session.embedded import EmbeddedValkey
 from agent.session.lease import Leases
@@ -139,6 +140,9 @@ async def build(
         )
         _ = tasks.spawn(recovery.run(), name="recovery")
         slots = CallSlots(settings.max_calls, settings.token_ttl_s, clock)
+        key = settings.model_api_key.get_secret_value()
+        models = ModelPool(store, settings.model_urls, key)
+        _ = tasks.spawn(models.run(), name="models")
         health = Health(
             slots=slots,
             capacity=settings.max_calls,
@@ -146,7 +150,7 @@ async def build(
             spool=spool,
             shipper=shipper,
             live=live,
-            model_url=settings.model_url,
+            models=models,
             clock=clock,
         )
         _ = tasks.spawn(health.run(), name="health")
@@ -163,6 +167,7 @@ async def build(
             tokens=StreamTokens(store, settings.token_ttl_s),
             journals=journal,
             slots=slots,
+            models=models,
             clock=clock,
             data_dir=data_dir,
             token_ttl_s=settings.token_ttl_s,

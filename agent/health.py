@@ -6,17 +6,14 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
-
-import httpx
 
 from agent import metrics
 from agent.calls.line_source import LineSource
 from agent.calls.slots import CallSlots
 from agent.clock import Clock
 from agent.log import get_logger
+from agent.models.pool import ModelPool
 from agent.session.live import LiveFeed
 from agent.store.shipper import Shipper
 from agent.store.spool import Spool, SpoolError
@@ -27,8 +24,6 @@ LOOP_LAG_LIMIT_S: Final = 1.0
 
 _BEAT_S = 0.25
 _BEATS = 20
-_PROBE_EVERY_S = 2.0
-_PROBE_LIMIT_S = 2.0
 _FRESH_S = 1.0
 
 
@@ -57,36 +52,6 @@ class LoopWatch:
             self._lags.append(max(self._clock.monotonic() - due, 0.0))
 
 
-class ModelWatch:
-    """Asks the model server every two seconds whether it takes sessions.
-
-    A Realtime server of another make knows no `/readyz`: any answer but 503 counts as yes.
-    """
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, "http")
-        self._url = f"{scheme}://{parts.netloc}/readyz"
-        self.up = False
-
-    async def run(self) -> None:
-        """Look, for ever."""
-        async with httpx.AsyncClient(timeout=_PROBE_LIMIT_S, trust_env=False) as client:
-            while True:
-                up = await self._ready(client)
-                if up != self.up:
-                    log.info("model_server", ready=up)
-                self.up = up
-                await asyncio.sleep(_PROBE_EVERY_S)
-
-    async def _ready(self, client: httpx.AsyncClient) -> bool:
-        try:
-            answer = await client.get(self._url)
-        except httpx.HTTPError:
-            return False
-        return answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE
-
-
 @dataclass(frozen=True, slots=True)
 class SpoolState:
     """How the spool is. `takes_events` is False when the disk refuses to write."""
@@ -113,7 +78,7 @@ class Health:
         spool: Spool,
         shipper: Shipper,
         live: LiveFeed,
-        model_url: str,
+        models: ModelPool,
         clock: Clock,
     ) -> None:
         self._slots = slots
@@ -123,7 +88,7 @@ class Health:
         self._shipper = shipper
         self._live = live
         self._loop = LoopWatch(clock)
-        self._model = ModelWatch(model_url)
+        self._models = models
         self._clock = clock
         self._state = SpoolState(takes_events=True)
         self._looked_at = float("-inf")
@@ -131,10 +96,8 @@ class Health:
         self.draining = False
 
     async def run(self) -> None:
-        """Watch the event loop and the model server, for ever."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._loop.run(), name="health.loop")
-            group.create_task(self._model.run(), name="health.model")
+        """Watch the event loop, for ever."""
+        await self._loop.run()
 
     @property
     def alive(self) -> bool:
@@ -148,7 +111,7 @@ class Health:
             "draining": self.draining,
             "at_capacity": self._slots.in_use >= self._capacity,
             "spool": not state.takes_events,
-            "model": not self._model.up,
+            "model": not self._models.up,
         }
         return [name for name, bad in checks.items() if bad]
 
@@ -165,7 +128,8 @@ class Health:
         metrics.SPOOL_OLDEST.set(max(age_s, 0.0))
         metrics.DATABASE_UP.set(self._shipper.reaches_database)
         metrics.LIVE_DROPPED.set(self._live.dropped)
-        metrics.MODEL_UP.set(self._model.up)
+        metrics.MODEL_UP.set(self._models.up > 0)
+        metrics.MODEL_SERVERS.set(self._models.up)
         metrics.LOOP_LAG.set(self._loop.lag_s)
 
     async def _look(self) -> SpoolState:

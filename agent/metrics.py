@@ -120,7 +120,8 @@ DATABASE_UP = Gauge(
 LIVE_DROPPED = Gauge(
     "va_live_events_dropped", "Events the live view has missed.", registry=REGISTRY
 )
-MODEL_UP = Gauge("va_model_up", "1 when the model server takes sessions.", registry=REGISTRY)
+MODEL_UP = Gauge("va_model_up", "1 when a model server takes sessions.", registry=REGISTRY)
+MODEL_SERVERS = Gauge("va_model_servers_up", "Model servers that take sessions.", registry=REGISTRY)
 READY = Gauge("va_ready", "1 when new calls are taken.", registry=REGISTRY)
 LINES = Gauge("va_lines", "Lines that count.", registry=REGISTRY)
 LOOP_LAG = Gauge("va_event_loop_lag_seconds", "Delay of the event loop.", registry=REGISTRY)

@@ -31,8 +31,8 @@ class Settings(BaseSettings):
         redis_url: Session store; an embedded Valkey under `data_dir` when absent.
         database_url: Call log, an SQLAlchemy URL; SQLite under `data_dir` when absent.
         lines_file: A file of lines that is watched; the applied lines count when absent.
-        model_url: Realtime endpoint of the model server.
-        model_api_key: Key for the model server; empty for none.
+        model_url: Realtime endpoints of the model servers, separated by commas.
+        model_api_key: Key for the model servers; empty for none.
         twilio_account_sid: Twilio account; empty when Twilio is not used.
         twilio_auth_token: Its token: signs webhooks and opens the REST interface.
         twilio_api_base_url: Replaces Twilio's REST address by the carrier twin's (`dev`, `test`).
@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     log_pii: bool = False
 
     @model_validator(mode="after")
+    def _there_is_a_model(self) -> Self:
+        if not self.model_urls:
+            raise ValueError("VITA_MODEL_URL names no model server: give it one, or unset it")
+        return self
+
+    @model_validator(mode="after")
     def _the_twin_is_for_developers(self) -> Self:
         if self.twilio_api_base_url and self.profile == "production":
             raise ValueError(
@@ -93,6 +99,11 @@ class Settings(BaseSettings):
                 "unset it, or set VITA_PROFILE to dev or test"
             )
         return self
+
+    @property
+    def model_urls(self) -> tuple[str, ...]:
+        """The model servers' endpoints; at least one."""
+        return tuple(dict.fromkeys(self.model_url.replace(",", " ").split()))
 
     def tool_secrets(self) -> Mapping[str, SecretStr]:
         """Secrets for tools by name: `VITA_TOOL_SECRET_NAME`, else the file `NAME`.

@@ -65,6 +65,35 @@ class ToolBox(Protocol):
         ...
 
 
+class ModelChoice(Protocol):
+    """Which model server a call talks with. None of its methods fails when Redis is away."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Realtime endpoints of all servers."""
+        ...
+
+    async def pick(self) -> str | None:
+        """The server to try next; None when all have been tried, and it begins anew."""
+        ...
+
+    async def failed(self, url: str, *, reached: bool) -> None:
+        """A server has refused the call or was lost; `reached`: it answers at all."""
+        ...
+
+    async def connected(self, url: str) -> None:
+        """The call talks with this server; its place is kept by `renew`."""
+        ...
+
+    async def renew(self) -> None:
+        """Keep the call's place for another while."""
+        ...
+
+    async def leave(self) -> None:
+        """The call needs no server any more."""
+        ...
+
+
 @dataclass(slots=True)
 class CallIntents:
     """What tools asked to happen once the agent has finished speaking."""
@@ -116,6 +145,8 @@ class CallContext:
     """What was said on the call's earlier media streams, oldest first."""
     memory: CallMemory = field(default_factory=UnsharedMemory)
     """Where the conversation is kept for the next worker."""
+    model: ModelChoice | None = None
+    """Which model server the call talks with; the only one there is when absent."""
 
     @property
     def resumed(self) -> bool:

@@ -29,6 +29,7 @@ from agent.calls.slots import CallSlots
 from agent.clock import Clock
 from agent.errors import AfterHoursError, CallEndedError, SessionStoreError, VitaError
 from agent.log import bound_call, get_logger
+from agent.models.pool import ModelPool
 from agent.session.conversation import ConversationKeeper
 from agent.session.lease import Leases
 from agent.session.session import CallSession, Sessions
@@ -65,6 +66,7 @@ class FrontDesk:
     tokens: StreamTokens
     journals: Journals
     slots: CallSlots
+    models: ModelPool
     clock: Clock
     data_dir: Path
     token_ttl_s: float
@@ -92,7 +94,7 @@ class FrontDesk:
             LineNotFoundError: No line has this number.
             AfterHoursError: The line is closed; the sentence is for the caller.
             CallEndedError: This carrier call has ended for good.
-            CapacityError: No room for another call.
+            CapacityError: No room for another call, here or on the model servers.
             SessionStoreError: Redis is out of reach.
             SpoolError: The local disk takes no record of the call.
         """
@@ -107,11 +109,13 @@ class FrontDesk:
             raise CallEndedError("The call has ended.")
         self.slots.promise(call_id)
         try:
+            await self.models.reserve(call_id, self.token_ttl_s)
             if known is None:
                 await self._note(call, line)
             token = await self.tokens.issue(call_id, call.carrier_call_id)
         except VitaError:
             self.slots.forget(call_id)
+            await self.models.release(call_id)
             raise
         return Admission(call_id=call_id, token=token, token_ttl_s=self.token_ttl_s)
 
@@ -203,6 +207,7 @@ class FrontDesk:
                     async with asyncio.timeout(CLOSE_TIMEOUT_S):
                         await serving.leg.close()
                 return
+            await self.models.release(call_id)
             try:
                 await self._ended_unserved(call_id, reason)
             except VitaError as error:
@@ -391,6 +396,7 @@ class FrontDesk:
             dialled=session.call.dialled,
             earlier=earlier,
             memory=live.memory,
+            model=self.models.for_call(session.call_id),
         )
 
     def _stills_path(self, session: CallSession) -> Path:

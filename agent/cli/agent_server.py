@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -28,6 +27,7 @@ from agent.bootstrap import Application, build
 from agent.clock import SystemClock
 from agent.errors import CapacityError, ConfigurationError, ModelUnavailableError, VitaError
 from agent.log import get_logger
+from agent.models.load import http_address
 from agent.pipeline.runner import PipelineRunner
 from agent.settings import Settings
 from agent.tools.registry import ToolRegistry
@@ -142,7 +142,7 @@ async def serving_agent(
         SessionStoreError: Redis does not answer.
     """
     key = settings.model_api_key.get_secret_value()
-    runner = PipelineRunner(settings.model_url, key, SystemClock())
+    runner = PipelineRunner(settings.model_urls[0], key, SystemClock())
     async with AsyncExitStack() as stack:
         dialler = None
         if twilio is not None:
@@ -222,25 +222,26 @@ def twilio_config(settings: Settings) -> TwilioConfig:
     )
 
 
-async def model_card(model_url: str) -> dict[str, str]:
-    """Name and licence of the weights a model server has loaded, as it tells them itself.
+async def model_card(*model_urls: str) -> dict[str, str]:
+    """Name and licence of the weights that the first server which answers has loaded.
 
     A Realtime server of another make tells nothing: the answer is empty then.
 
     Raises:
-        ModelUnavailableError: Nothing answers at that address.
+        ModelUnavailableError: Nothing answers at these addresses.
     """
-    parts = urlsplit(model_url)
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, "http")
-    try:
-        async with httpx.AsyncClient(timeout=CARD_TIMEOUT_S, trust_env=False) as client:
-            answer = await client.get(f"{scheme}://{parts.netloc}/healthz")
-        card = answer.json()["model"] if answer.is_success else {}
-    except httpx.HTTPError as error:
-        raise ModelUnavailableError(
-            f"No model server answers at {model_url}: start one with `vita model serve`, "
-            "or set VITA_MODEL_URL."
-        ) from error
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return {f"model_{key}": str(value) for key, value in card.items()}
+    async with httpx.AsyncClient(timeout=CARD_TIMEOUT_S, trust_env=False) as client:
+        for url in model_urls:
+            try:
+                answer = await client.get(http_address(url, "/healthz"))
+                card = answer.json()["model"] if answer.is_success else {}
+            except httpx.HTTPError as error:
+                log.debug("model_card_not_read", reason=repr(error))
+                continue
+            except (ValueError, KeyError, TypeError):
+                return {}
+            return {f"model_{key}": str(value) for key, value in card.items()}
+    raise ModelUnavailableError(
+        f"No model server answers at {', '.join(model_urls)}: start one with `vita model serve`, "
+        "or set VITA_MODEL_URL."
+    )

@@ -155,7 +155,7 @@ async def open_chat(
         ModelUnavailableError: No server answers, or it refuses.
     """
     key = settings.model_api_key.get_secret_value()
-    url = settings.model_url
+    url = server = settings.model_urls[0]
     if "model=" not in url:
         url += ("&" if "?" in url else "?") + urlencode({"model": "vita"})
     try:
@@ -168,12 +168,12 @@ async def open_chat(
         )
     except InvalidStatus as error:
         raise ModelUnavailableError(
-            f"The model server at {settings.model_url} refuses with HTTP "
+            f"The model server at {server} refuses with HTTP "
             f"{error.response.status_code}: check VITA_MODEL_URL and VITA_MODEL_API_KEY."
         ) from error
     except (OSError, TimeoutError, WebSocketException) as error:
         raise ModelUnavailableError(
-            f"No model server answers at {settings.model_url}: start one with `vita model serve`, "
+            f"No model server answers at {server}: start one with `vita model serve`, "
             "or give another --model-url."
         ) from error
     async with socket:

@@ -25,7 +25,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     lines: Annotated[Path | None, typer.Option(help="Lines file.")] = None,
-    model_url: Annotated[str | None, typer.Option(help="Realtime endpoint of the model.")] = None,
+    model_url: Annotated[
+        str | None, typer.Option(help="Realtime endpoints of the models, by commas.")
+    ] = None,
     twin: Annotated[
         str | None, typer.Option(help="Answer a carrier twin at this address, not Twilio.")
     ] = None,
@@ -83,7 +85,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        about = await model_card(settings.model_url)
+        about = await model_card(*settings.model_urls)
     except ModelUnavailableError as error:
         # The model server may come later; until then callers hear an apology.
         log.warning("model_not_there", reason=str(error))

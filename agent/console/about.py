@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
 
 from agent.log import get_logger
+from agent.models.load import http_address
 
 log = get_logger(__name__)
 
@@ -15,10 +16,10 @@ LIMIT_S = 3.0
 
 
 class About:
-    """Facts on the running parts. `refresh` asks the model server; until it answers none is named."""
+    """Facts on the running parts. `refresh` asks the model servers; until one answers none is named."""
 
-    def __init__(self, model_url: str) -> None:
-        self._address = _health(model_url)
+    def __init__(self, model_urls: Sequence[str]) -> None:
+        self._addresses = [http_address(url, "/healthz") for url in model_urls]
         self._model: Mapping[str, str] = {}
 
     def lines(self) -> list[str]:
@@ -34,21 +35,19 @@ class About:
         return said
 
     async def refresh(self) -> None:
-        """Ask the model server which weights it has loaded and under which licence."""
-        try:
-            async with httpx.AsyncClient(timeout=LIMIT_S, trust_env=False) as client:
-                answer = await client.get(self._address)
-            found = answer.json()["model"] if answer.is_success else {}
-            self._model = {str(key): str(value) for key, value in found.items()}
-        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.debug("model_card_not_read", reason=repr(error))
-            self._model = {}
-
-
-def _health(model_url: str) -> str:
-    scheme, _, rest = model_url.partition("://")
-    host = rest.split("/")[0]
-    return f"{'https' if scheme in {'wss', 'https'} else 'http'}://{host}/healthz"
+        """Ask which weights are loaded and under which licence: the first server that answers."""
+        model: Mapping[str, str] = {}
+        async with httpx.AsyncClient(timeout=LIMIT_S, trust_env=False) as client:
+            for address in self._addresses:
+                try:
+                    answer = await client.get(address)
+                    found = answer.json()["model"] if answer.is_success else {}
+                    model = {str(key): str(value) for key, value in found.items()}
+                except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+                    log.debug("model_card_not_read", reason=repr(error))
+                if model:
+                    break
+        self._model = model
 
 
 def _version() -> str:

@@ -52,7 +52,7 @@ async def console_parts(settings: Settings) -> AsyncIterator[Parts]:
         async with supervisor_desk(database, store, settings.data_dir, clock) as desk:
             lines = LineList(LineCatalog(database, clock), settings.lines_file)
             watch = Watch(desk.live, clock)
-            yield Parts(desk, watch, lines, registry, About(settings.model_url))
+            yield Parts(desk, watch, lines, registry, About(settings.model_urls))
     finally:
         await database.close()
         await store.close()

@@ -13,6 +13,7 @@ from agent.calls.context import CallContext
 from agent.clock import Clock
 from agent.pipeline.captions import Captions
 from agent.pipeline.leg import LegInput
+from agent.pipeline.link import ModelLink, OneServer
 from agent.pipeline.model_server import ModelServer, session_settings
 from agent.pipeline.observer import CallObserver
 from agent.pipeline.output import PacedOutput
@@ -30,10 +31,11 @@ _CANCEL_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class CallPipeline:
-    """The pipeline of one call. `ear`, `model` and `mouth` each have a `run` beside it."""
+    """The pipeline of one call. Beside it run `ear`, `model`, `mouth` and the `keep` of `link`."""
 
     parts: CallParts
     ear: LegInput
+    link: ModelLink
     model: VitaRealtimeLLMService
     mouth: PacedOutput
     worker: PipelineWorker
@@ -64,9 +66,9 @@ def build_pipeline(
     )
     ear = LegInput(leg, parts, silent_s)
     keypad = DTMFAggregator(prefix="Keys pressed: ", enable_direct_mode=True)
-    model = VitaRealtimeLLMService(
-        server, RealtimeDialogue(settings, context.earlier), context.tools, parts, context.memory
-    )
+    link = ModelLink(server, context.model or OneServer(server.url), clock)
+    dialogue = RealtimeDialogue(settings, context.earlier)
+    model = VitaRealtimeLLMService(link, dialogue, context.tools, parts, context.memory)
     mouth = PacedOutput(leg, parts)
     worker = PipelineWorker(
         Pipeline([ear, keypad, model, mouth]),
@@ -77,4 +79,4 @@ def build_pipeline(
         idle_timeout_secs=None,
         processor_unusable_policy=ProcessorUnusablePolicy.END,
     )
-    return CallPipeline(parts, ear, model, mouth, worker)
+    return CallPipeline(parts, ear, link, model, mouth, worker)

@@ -18,14 +18,15 @@ class ModelServer:
     """Where the model is, and how long it is waited for.
 
     Attributes:
-        url: WebSocket URL of the Realtime endpoint.
+        url: WebSocket URL of the Realtime endpoint, for calls that have no choice of servers.
         api_key: Sent as a bearer token; empty for none.
         model: Model named in the URL unless it names one itself.
         connect_s: Limit of one attempt to connect.
         gone_s: Without a working session for so long the call is given up.
         patience_s: A server that owes an answer and sends nothing for so long is left.
         tool_s: Limit of one tool call, above any limit of the tool itself.
-        filler_s: A tool that takes longer is bridged with "One moment, please."
+        filler_s: A tool, or a new server in mid-call, that takes longer is bridged with
+            "One moment, please."
         failures: Responses in a row the server may fail to make before the call is given up.
     """
 
@@ -39,11 +40,11 @@ class ModelServer:
     filler_s: float = 1.2
     failures: int = 3
 
-    def endpoint(self) -> str:
-        """The URL with the model in its query."""
-        parts = urlsplit(self.url)
+    def endpoint(self, url: str) -> str:
+        """A server's URL with the model in its query."""
+        parts = urlsplit(url)
         if "model=" in parts.query:
-            return self.url
+            return url
         query = "&".join(filter(None, [parts.query, urlencode({"model": self.model})]))
         return urlunsplit(parts._replace(query=query))
 

@@ -34,7 +34,7 @@ class PipelineRunner:
     """Serves calls. One per process; calls share nothing but the model server.
 
     Args:
-        model_url: WebSocket URL of the Realtime endpoint.
+        model_url: WebSocket URL of the Realtime endpoint, for calls that have no choice.
         model_api_key: Bearer token for it; empty for none.
         clock: Time of pacing, marks and journal.
         server: Everything about the model server, instead of URL and key.
@@ -138,6 +138,7 @@ class _Call:
             "ear": self._listen(),
             "mouth": self._pipeline.mouth.run(),
             "model": self._converse(),
+            "place": self._pipeline.link.keep(),
             "opening": open_call(self._context, self._announcer, self._observer, self._limits),
             "intents": self._ending.follow_intents(),
             "duration": self._ending.watch_duration(),
@@ -165,6 +166,7 @@ class _Call:
 
     async def _tidy_up(self) -> None:
         parts = self._pipeline.parts
+        await self._pipeline.link.leave()
         for reply in parts.playback.cut(parts.time.now()):
             self._observer.reply_over(reply, interrupted=True)
         if parts.recorder is not None:

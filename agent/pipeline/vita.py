@@ -20,11 +20,10 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import WebsocketLLMService
 from typing_extensions import override
-from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed
 
 from agent.calls.context import ToolBox
 from agent.calls.memory import CallMemory
-from agent.errors import ModelUnavailableError
 from agent.log import get_logger
 from agent.pipeline.clips import HOLD, ITEM_PREFIX, Clip
 from agent.pipeline.effects import (
@@ -44,7 +43,7 @@ from agent.pipeline.effects import (
     VolumeWanted,
 )
 from agent.pipeline.history import Event
-from agent.pipeline.model_server import ModelServer
+from agent.pipeline.link import ModelLink
 from agent.pipeline.parts import CallerAudioFrame, CallParts, MarkPlayedFrame, reply_audio
 from agent.pipeline.playback import Reply
 from agent.pipeline.presence import CallerPresence
@@ -54,8 +53,6 @@ from agent.pipeline.timeline import CallerTape
 log = get_logger(__name__)
 
 _TICK_S = 0.5
-_FIRST_PAUSE_S = 0.05
-_LAST_PAUSE_S = 1.0
 _STABLE_S = 5.0
 _OVERTAKEN = json.dumps({"error": "not looked up: the caller went on to something else"})
 
@@ -71,14 +68,15 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
 
     def __init__(
         self,
-        server: ModelServer,
+        link: ModelLink,
         dialogue: RealtimeDialogue,
         tools: ToolBox,
         parts: CallParts,
         memory: CallMemory,
     ) -> None:
-        super().__init__(settings=server.settings())
-        self._server = server
+        super().__init__(settings=link.server.settings())
+        self._server = link.server
+        self._link = link
         self._dialogue = dialogue
         self._toolbox = tools
         self._parts = parts
@@ -231,13 +229,13 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
     # The connection
 
     async def run(self) -> None:
-        """Keep a session with the model server until the pipeline ends.
+        """Keep a session with a model server until the pipeline ends.
 
         Raises:
             ExceptionGroup: Holds a `ModelUnavailableError`: no server for too long, a refusal
                 that will not change, or too many failed responses in a row.
         """
-        since, from_ms, pause = self._now(), 0, _FIRST_PAUSE_S
+        since, from_ms = self._now(), 0
         try:
             async with asyncio.TaskGroup() as tools:
                 for call in self._dialogue.interrupted_calls:
@@ -249,41 +247,28 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                     if self._disconnecting:
                         return
                     from_ms = await self._lost(detail)
-                    if self._now() - opened > _STABLE_S:
-                        since, pause = self._now(), _FIRST_PAUSE_S
-                        continue
-                    await self._pause(pause, since + self._server.gone_s)
-                    pause = min(2 * pause, _LAST_PAUSE_S)
+                    stable = self._now() - opened > _STABLE_S
+                    await self._link.lost(stable=stable)
+                    if stable:
+                        since = self._now()
+                    else:
+                        await self._link.pause(since + self._server.gone_s)
         finally:
             self._live = False
             await self._disconnect_websocket()
 
     async def _establish(self, deadline: float) -> None:
-        """Connect, at once and then with growing pauses.
+        """Have a connection; in mid-call the caller is asked for a moment if that takes long.
 
         Raises:
-            ModelUnavailableError: No server in time, or one that refuses us for good.
+            ExceptionGroup: Holds a `ModelUnavailableError`: no server in time, or all refuse us.
         """
-        pause = _FIRST_PAUSE_S
-        while True:
-            try:
-                await self._connect_websocket()
-            except InvalidURI as error:
-                raise ModelUnavailableError(f"{error}: correct the model URL.") from error
-            except (OSError, TimeoutError, WebSocketException) as error:
-                status = error.response.status_code if isinstance(error, InvalidStatus) else 0
-                if status in (400, 401, 403, 404):
-                    raise self._server.refused(status) from error
-                log.warning("model_not_reached", error=repr(error))
-                await self._pause(pause, deadline)
-                pause = min(2 * pause, _LAST_PAUSE_S)
-            else:
-                return
-
-    async def _pause(self, pause_s: float, deadline: float) -> None:
-        if self._now() + pause_s > deadline:
-            raise self._server.gone()
-        await asyncio.sleep(pause_s)
+        done = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            if self._resumed:
+                group.create_task(self._bridge(done), name="model-filler")
+            self._websocket = await self._link.open(self._websocket_connect, deadline)
+            done.set()
 
     async def _lost(self, detail: str) -> int:
         """Tidy up after a session; returns from where the next one needs the caller's audio."""
@@ -305,17 +290,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
 
     @override
     async def _connect_websocket(self) -> None:
-        key = self._server.api_key
-        async with asyncio.timeout(self._server.connect_s):
-            self._websocket = await self._websocket_connect(
-                self._server.endpoint(),
-                additional_headers={"Authorization": f"Bearer {key}"} if key else None,
-                compression=None,
-                proxy=None,  # the model stands beside the agent, not outside
-                max_size=4 << 20,
-                ping_interval=5,
-                ping_timeout=5,
-            )
+        """Nothing here either: the link connects."""
 
     @override
     async def _disconnect_websocket(self) -> None:
@@ -470,7 +445,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
         self._changed.set()
 
     async def _bridge(self, done: asyncio.Event) -> None:
-        """Ask for a moment when a tool takes long and nothing else is being said."""
+        """Ask for a moment when something takes long and nothing else is being said."""
         try:
             async with asyncio.timeout(self._server.filler_s):
                 await done.wait()

@@ -45,7 +45,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     users = Users(database, audit, clock)
     sign_ins = SignIns(database, audit, RateLimit(None, clock, 100, 60), clock)
     app = FastAPI()
-    app.include_router(sign_in_routes(sign_ins, users, About("ws://127.0.0.1:9")))
+    app.include_router(sign_in_routes(sign_ins, users, About(["ws://127.0.0.1:9"])))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
         yield Door(client, users)
@@ -99,13 +99,13 @@ async def test_too_many_wrong_passwords_lock_the_account(door: Door):
 
 
 async def test_the_footer_names_the_weights_and_their_licence():
-    about = About("ws://127.0.0.1:9/v1/realtime")
+    about = About(["ws://127.0.0.1:9/v1/realtime"])
     await about.refresh()
     assert "Model server not reached" in about.lines()
     listener = open_listener("127.0.0.1", 0)
     host, port = listener.getsockname()
     async with serving(ScriptedModel(), listener, ServerConfig()):
-        about = About(f"ws://{host}:{port}/v1/realtime")
+        about = About(["ws://127.0.0.1:9", f"ws://{host}:{port}/v1/realtime"])
         await about.refresh()
     assert about.lines()[1:] == ["Weights: scripted", "Licence: Apache-2.0"]
 
