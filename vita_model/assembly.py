@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,9 @@ from typing_extensions import override
 
 from vita_model import hashes, published
 from vita_model.audio.adapter import CnnAdapter, LinearAdapter, SubsamplingAdapter
+from vita_model.audio.ctc_head import CtcHead, load_head, save_head
 from vita_model.audio.encoder import Encoded, WhaleEncoder
+from vita_model.audio.read import Waveform
 from vita_model.checkpoint import (
     CheckpointError,
     Device,
@@ -42,14 +44,19 @@ from vita_model.config import (
 )
 from vita_model.generation import MediaGeneration
 from vita_model.hub import folder_of
+from vita_model.media import Source
 from vita_model.placement import DeviceMap, dispatch, place
 from vita_model.qwen2 import VitaQwen2Config, qwen2_config
 from vita_model.speech.codec import TiCodec
 from vita_model.speech.decoder import SpeechDecoder
 from vita_model.speech.speak import VoicelessError, speak
 from vita_model.splice import Spliced, splice
+from vita_model.transcribe import Transcript, Way, transcribe
 from vita_model.vision.encoder import VisionTower
 from vita_model.vision.projector import build_projector
+
+if TYPE_CHECKING:
+    from vita_model.processor import VitaProcessor
 
 Slot = Literal["audio", "adapter", "speech", "codec"]
 """A place in the model where modules of several kinds fit."""
@@ -260,6 +267,8 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
         for part, module in parts.items():
             if module is not None:
                 save_module(module, folder / f"{part}.safetensors")
+        if whole is not None and whole.transcript is not None:
+            save_head(whole.transcript, folder)
         absent = [part for part in ("speech", "codec") if parts.get(part) is None]
         config = config.model_copy(update=dict.fromkeys(absent))
         (folder / CONFIG_FILE).write_text(json.dumps(config.to_json(), indent=2))
@@ -276,6 +285,13 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
         if self.whole is None:
             raise VoicelessError("This model cannot speak; load one with from_pretrained.")
         return speak(self.whole, tokenizer, text, **options)
+
+    def transcribe(
+        self, recording: Source | Waveform, processor: VitaProcessor, *, way: Way | None = None
+    ) -> Transcript:
+        """What is said in a recording; see `vita_model.transcribe.transcribe`."""
+        whole = self.whole or VitaModel(self.vita_config, self, None, None)
+        return transcribe(whole, processor, recording, way=way)
 
     def embed_images(self, pixels: Tensor) -> Tensor:
         """Tiles `[n, 3, size, size]` to rows `[n, rows per tile, width]`."""
@@ -304,12 +320,16 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
 
 @dataclass(frozen=True, slots=True)
 class VitaModel:
-    """Everything that hears, sees, thinks and speaks. `speech` and `codec` may be absent."""
+    """Everything that hears, sees, thinks and speaks. `speech` and `codec` may be absent.
+
+    `transcript` writes down what was heard; the published weights have none.
+    """
 
     config: VitaConfig
     language: VitaForConditionalGeneration
     speech: nn.Module | None
     codec: nn.Module | None
+    transcript: CtcHead | None = None
 
 
 def build_model(config: VitaConfig) -> VitaModel:
@@ -396,6 +416,8 @@ def load_model(
     if not isinstance(places, Mapping):
         cast(nn.Module, model.language).to(places)  # the rotary table, which no checkpoint holds
     dispatch(model.language, places)
+    encoder = model.language.model.audio_encoder.encoder
+    model = replace(model, transcript=load_head(folder, encoder, first))
     model.language.whole = model
     return model
 

@@ -195,6 +195,52 @@ def chat(
         print(f"{answer.seconds:.1f} s of speech in {save}")
 
 
+@app.command()
+def wer(
+    *,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder of the weights; vita-tiny if left out.")
+    ] = None,
+    voice: Annotated[
+        list[str] | None, typer.Option(help="slt, kokoro-f or kokoro-m; may be repeated.")
+    ] = None,
+    line: Annotated[bool, typer.Option("--line", help="Over a telephone line with noise.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """Measure how rightly callers are written down: word and character error rates."""
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from vita_model.evaluation.asr import measure
+    from vita_model.evaluation.asr_set import READERS, readings
+
+    chosen = voice or list(READERS)
+    if unknown := [name for name in chosen if name not in READERS]:
+        known = ", ".join(READERS)
+        raise _end(f"There is no voice {unknown[0]}; there are {known}.", EXIT_BAD_SETTING)
+    model = _load(checkpoint)
+    try:
+        found = [
+            (name, score)
+            for name in chosen
+            for score in asyncio.run(measure(model, readings(name, line=line)))
+        ]
+    except (ImportError, FileNotFoundError) as error:
+        message = f"A voice is missing ({error}); install vita-agent[train] and flite."
+        raise _end(message, EXIT_BAD_SETTING) from None
+    if as_json:
+        typer.echo(json.dumps([{"voice": name} | asdict(score) for name, score in found]))
+        return
+    table = Table("voice", "way", "utterances", "word errors", "character errors")
+    for name, score in found:
+        rates = (f"{100 * errors.rate:.1f} %" for errors in (score.words, score.characters))
+        table.add_row(name, score.way, str(score.utterances), *rates)
+    Console().print(table)
+
+
 def _read_keys(file: Path | None, plain_file: Path | None, given: str) -> Keys | None:
     """All keys that count; None when none are wanted, and everybody may come in."""
     if file is None and plain_file is None and not given.strip():

@@ -54,6 +54,9 @@ _SEEING = {
     "video": "\n- Rely on the video for what you say about it, never answer without looking, and"
     " remember that it is a video and not a still picture.",
 }
+TRANSCRIBE = "Write down word for word what is said here, and nothing else."
+"""Asks the model for the caller's words."""
+
 _TOOLS = (
     "\n\n# Tools\n\nThese functions are at your disposal, one signature a line:\n<tools>\n{tools}\n"
     "</tools>\n\nTo call one, write its name and arguments as JSON, like this:\n<tool_call>\n"

@@ -38,53 +38,46 @@ class _Past:
 
 
 @dataclass(slots=True)
-class WhaleStream:
-    """Encodes one utterance chunk by chunk; the cost of a chunk does not grow with `left_chunks` set.
+class EncoderStream:
+    """Encodes one utterance chunk by chunk; the cost of a chunk does not grow with left chunks set.
 
-    What it gives equals the whole utterance encoded at once under the same chunk mask. The encoder
-    needs a chunk size and the adapter left padding.
+    What it gives equals the whole utterance encoded at once under the same chunk mask.
 
     Attributes:
-        position: Encoder frames so far.
+        chunk: (chunk size, left chunks) in encoder frames; None takes the encoder's own.
         sliding: Number key positions by the window of visible chunks, as the reference's streaming
             path does: once the window is full they lag one chunk behind those of the utterance.
+        position: Encoder frames so far.
     """
 
     encoder: WhaleEncoder
-    adapter: SubsamplingAdapter
-    sliding: bool = False
+    sliding: bool = field(default=False, kw_only=True)
+    chunk: tuple[int, int] | None = field(default=None, kw_only=True)
+    position: int = field(default=0, kw_only=True)
+    _size: int = field(init=False)
+    _left: int = field(init=False)
     _features: Tensor = field(init=False)
-    _tails: list[Tensor] = field(init=False)
     _past: list[_Past] = field(init=False)
-    position: int = 0
 
     def __post_init__(self) -> None:
         config = self.encoder.config
-        if config.chunk_size <= 0 or config.chunk_size % 2:
+        self._size, self._left = self.chunk or (config.chunk_size, config.left_chunks)
+        if self._size <= 0 or self._size % 2:
             raise ValueError("streaming needs an audio encoder with an even chunk size")
         if config.feed_forward != "linear":
             raise ValueError("streaming needs an audio encoder whose feed-forward part is linear")
-        if self.sliding and config.left_chunks < 0:
+        if self.sliding and self._left < 0:
             raise ValueError("a window can only slide when the left chunks are limited")
-        if self.adapter.config.padding != "left":
-            raise ValueError("streaming needs an adapter with left padding: it must not look ahead")
-        weight, size = self.adapter.project.weight, self.adapter.config.input_size
-        self._features = weight.new_zeros(0, config.mel_bins, dtype=torch.float32)
-        widths = [size, 2 * size] if self.adapter.config.deep else [size]
-        self._tails = [weight.new_zeros(1, self.adapter.reach, width) for width in widths]
+        mean = self.encoder.global_cmvn.mean
+        self._features = mean.new_zeros(0, config.mel_bins, dtype=torch.float32)
         self._past = [_Past() for _ in self.encoder.transformer.encoders]
-
-    @property
-    def caches(self) -> tuple[list[tuple[Tensor, ...]], list[Tensor]]:
-        """What is remembered: per layer keys, values (and biases); per convolution its last rows."""
-        return [past.parts for past in self._past], self._tails
 
     def _attend(self, layer: Layer, past: _Past, positions: Tensor, entered: Tensor) -> Tensor:
         attention = layer.self_attn
         keys, values = attention.keys_and_values(entered)
         if self.sliding:
             keys, values = past.extend(keys, values)
-            full = (self.encoder.config.left_chunks + 1) * self.encoder.config.chunk_size
+            full = (self._left + 1) * self._size
             start = max(0, self.position - full)
             window = sinusoids(start, keys.shape[2], entered.shape[2])[None].to(entered)
             return attention.attend(entered, *attention.place(keys, window), values)
@@ -97,13 +90,49 @@ class WhaleStream:
         encoder = self.encoder
         normal = encoder.global_cmvn(features[None]).to(encoder.dtype)
         rows, positions = encoder.transformer.enter(encoder.subsampling(normal), self.position)
-        left = encoder.config.left_chunks
         for module, past in zip(encoder.transformer.encoders, self._past, strict=True):
             layer = cast(Layer, module)
             rows = layer.around(rows, partial(self._attend, layer, past, positions))
-            past.keep(None if left < 0 else left * encoder.config.chunk_size)
+            past.keep(None if self._left < 0 else self._left * self._size)
         self.position += rows.shape[1]
         return cast(Tensor, encoder.transformer.after_norm(rows))
+
+    def encode(self, features: Tensor) -> Iterator[Tensor]:
+        """Take further filter banks `[frames, bins]`; gives `[1, chunk, hidden]` of complete chunks."""
+        self._features = torch.cat([self._features, features.to(self._features)])
+        step = 4 * self._size
+        while self._features.shape[0] >= step + _OVERLAP:
+            chunk, self._features = self._features[: step + _OVERLAP], self._features[step:]
+            yield self._encode(chunk)
+
+    def encode_rest(self) -> Tensor | None:
+        """The rows `[1, n, hidden]` of the last, incomplete chunk, if any; the utterance is over."""
+        if self._features.shape[0] < 4 + _OVERLAP:
+            return None
+        rows = self._encode(self._features)
+        self._features = self._features[:0]
+        return rows
+
+
+@dataclass(slots=True)
+class WhaleStream(EncoderStream):
+    """Encoder and adapter chunk by chunk; the adapter needs left padding. See `EncoderStream`."""
+
+    adapter: SubsamplingAdapter
+    _tails: list[Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        EncoderStream.__post_init__(self)  # a class with slots is made anew and has no super()
+        if self.adapter.config.padding != "left":
+            raise ValueError("streaming needs an adapter with left padding: it must not look ahead")
+        weight, size = self.adapter.conv1d2.weight, self.adapter.config.input_size
+        widths = [size, 2 * size] if self.adapter.config.deep else [size]
+        self._tails = [weight.new_zeros(1, self.adapter.reach, width) for width in widths]
+
+    @property
+    def caches(self) -> tuple[list[tuple[Tensor, ...]], list[Tensor]]:
+        """What is remembered: per layer keys, values (and biases); per convolution its last rows."""
+        return [past.parts for past in self._past], self._tails
 
     def _after_tail(self, number: int, rows: Tensor) -> Tensor:
         padded = torch.cat([self._tails[number], rows], dim=1)
@@ -120,22 +149,13 @@ class WhaleStream:
     def push(self, features: Tensor) -> Tensor:
         """Take further filter banks `[frames, bins]`; returns new rows `[n, width]`, often none."""
         found = [self.adapt(rows) for rows in self.encode(features)]
-        none = self.adapter.project.weight.new_zeros(0, self.adapter.project.out_features)
+        none = self.adapter.conv1d2.weight.new_zeros(0, self.adapter.project.out_features)
         return torch.cat([none, *found])
-
-    def encode(self, features: Tensor) -> Iterator[Tensor]:
-        """The encoder's part of `push`: rows `[1, chunk, hidden]` of each chunk that got complete."""
-        self._features = torch.cat([self._features, features.to(self._features)])
-        step = 4 * self.encoder.config.chunk_size
-        while self._features.shape[0] >= step + _OVERLAP:
-            chunk, self._features = self._features[: step + _OVERLAP], self._features[step:]
-            yield self._encode(chunk)
 
     @torch.inference_mode()
     def finish(self) -> Tensor:
         """The rows `[n, width]` of the last, incomplete chunk; the utterance is over then."""
-        if self._features.shape[0] < 4 + _OVERLAP:
-            return self.adapter.project.weight.new_zeros(0, self.adapter.project.out_features)
-        rows = self._encode(self._features)
-        self._features = self._features[:0]
+        rows = self.encode_rest()
+        if rows is None:
+            return self.adapter.conv1d2.weight.new_zeros(0, self.adapter.project.out_features)
         return self.adapt(rows)
