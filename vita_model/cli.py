@@ -214,8 +214,12 @@ def wer(
     from rich.console import Console
     from rich.table import Table
 
-    from vita_model.evaluation.asr import measure
-    from vita_model.evaluation.asr_set import READERS, readings
+    try:
+        from vita_model.evaluation.asr import measure
+        from vita_model.evaluation.asr_set import READERS, readings
+    except ImportError as error:
+        message = f"A package is missing ({error}); pip install 'vita-agent[eval]'."
+        raise _end(message, EXIT_BAD_SETTING) from None
 
     chosen = voice or list(READERS)
     if unknown := [name for name in chosen if name not in READERS]:
@@ -229,7 +233,7 @@ def wer(
             for score in asyncio.run(measure(model, readings(name, line=line)))
         ]
     except (ImportError, FileNotFoundError) as error:
-        message = f"A voice is missing ({error}); install vita-agent[train] and flite."
+        message = f"A voice is missing ({error}); pip install 'vita-agent[eval]' and install flite."
         raise _end(message, EXIT_BAD_SETTING) from None
     if as_json:
         typer.echo(json.dumps([{"voice": name} | asdict(score) for name, score in found]))

@@ -19,6 +19,7 @@ from agent.cli import (
     db,
     demo,
     do_not_call,
+    evaluate,
     keys,
     lines,
     model,
@@ -68,3 +69,4 @@ app.add_typer(db.app, name="db")
 app.command("model", context_settings=model.PASS_ON)(model.model)
 app.command("train", context_settings=model.PASS_ON)(train.train)
 app.command("data", context_settings=model.PASS_ON)(train.data)
+app.command("eval", context_settings=model.PASS_ON)(evaluate.evaluate)

@@ -78,7 +78,7 @@ def test_the_images_install_what_the_project_needs() -> None:
     [("agent.txt", ("agent", "connectors", "migrations")), ("model.txt", ("vita_model",))],
 )
 def test_an_image_has_what_its_code_imports(requirements: str, packages: tuple[str, ...]) -> None:
-    """Only top-level imports count, and not those of training, benchmarks and tests of plugins."""
+    """Only top-level imports count, and not those of training, evaluation, benchmarks and tests of plugins."""
     installed = {
         re.split(r"[\[=<>~ ]", line)[0].replace("-", "_") for line in _requirements(requirements)
     }
@@ -89,7 +89,7 @@ def test_an_image_has_what_its_code_imports(requirements: str, packages: tuple[s
     missing: dict[str, str] = {}
     for package in packages:
         for path in (ROOT / package).rglob("*.py"):
-            if not {"training", "testing", "bench"} & {*path.relative_to(ROOT).parts}:
+            if not {"training", "evaluation", "testing", "bench"} & {*path.relative_to(ROOT).parts}:
                 missing |= {name: str(path) for name in _imports(path) - known}
     assert not missing
 

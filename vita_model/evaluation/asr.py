@@ -8,14 +8,18 @@ written numbers do not count; numbers are digits, and neighbouring ones are one 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
+import jiwer
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
 from vita_model.engine.voice import Request, Samples, Text, UserSpeech, VoiceModel
 from vita_model.prompt import TRANSCRIBE
+from vita_model.speech.chinese import spoken_chinese
 
 _AMERICAN = {
     "centre": "center",
@@ -38,6 +42,9 @@ _AMERICAN = {
     "tyre": "tire",
     "tyres": "tires",
 }
+Language = Literal["en", "zh"]
+_CHINESE = re.compile(r"[a-z']+|\w", re.IGNORECASE)
+_CLOCK = re.compile(r"\bo'clock\b", re.IGNORECASE)
 _OH = re.compile(r"\b(?:oh|o)(?= \d)|(?<=\d )(?:oh|o)\b", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<=\d) (?=\d)")
 
@@ -49,8 +56,16 @@ def _normaliser() -> EnglishTextNormalizer:
 
 def english(text: str) -> str:
     """A text in the spelling in which two texts are compared."""
-    plain: str = _normaliser()(text)
+    plain: str = _normaliser()(_CLOCK.sub("", text))  # or `nine o` becomes 90
     return _DIGITS.sub("", _OH.sub("0", plain)).strip()
+
+
+def chinese(text: str) -> list[str]:
+    """A Chinese text as the units that are compared: characters, and Latin words."""
+    wide = unicodedata.normalize("NFKC", text)
+    if any(c.isdigit() for c in wide):
+        wide = spoken_chinese(wide)
+    return [unit.lower() for unit in _CHINESE.findall(wide) if unit != "_"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +92,11 @@ class Errors:
 
 
 def errors(said: Sequence[str], written: Sequence[str]) -> Errors:
-    """Edit distance with its parts; among equally short ways substitutions come first."""
-    row = [Errors(insertions=n) for n in range(len(written) + 1)]
-    for number, wanted in enumerate(said, 1):
-        above, row = row, [Errors(deletions=number)]
-        for place, found in enumerate(written):
-            if wanted == found:
-                row.append(above[place])
-                continue
-            ways = (
-                above[place] + Errors(substitutions=1),
-                above[place + 1] + Errors(deletions=1),
-                row[place] + Errors(insertions=1),
-            )
-            row.append(min(ways, key=_edits))
-    last = row[-1]
-    return Errors(last.substitutions, last.deletions, last.insertions, len(said))
-
-
-def _edits(found: Errors) -> int:
-    return found.substitutions + found.deletions + found.insertions
+    """Edit distance with its parts."""
+    if not said:
+        return Errors(insertions=len(written))
+    found = jiwer.process_words(" ".join(said), " ".join(written))
+    return Errors(found.substitutions, found.deletions, found.insertions, len(said))
 
 
 def word_errors(said: str, written: str) -> Errors:
@@ -104,8 +104,10 @@ def word_errors(said: str, written: str) -> Errors:
     return errors(english(said).split(), english(written).split())
 
 
-def character_errors(said: str, written: str) -> Errors:
-    """Character errors of one utterance, spaces left out."""
+def character_errors(said: str, written: str, language: Language = "en") -> Errors:
+    """Character errors of one utterance, spaces left out; of Chinese, Latin words count as one."""
+    if language == "zh":
+        return errors(chinese(said), chinese(written))
     return errors(english(said).replace(" ", ""), english(written).replace(" ", ""))
 
 

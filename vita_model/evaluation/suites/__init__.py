@@ -1,0 +1,1 @@
+"""The suites of `vita eval`, by name."""

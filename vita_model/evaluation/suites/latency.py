@@ -1,0 +1,81 @@
+"""How soon and how fast a model speaks: wall time beside the process's own CPU time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from vita_model.engine.voice import Audio, Request, Text, UserSpeech, VoiceModel
+from vita_model.evaluation.agent_tasks import instructions, sample_tasks, specs
+from vita_model.evaluation.callers import VOICES, over, read
+from vita_model.evaluation.figures import Measure, Row
+from vita_model.evaluation.suite import Shelf
+from vita_model.evaluation.suites.agent import Asked
+
+TURNS = 30
+
+
+class LatencySuite:
+    """Turns one after the other, from the end of the caller's sound on."""
+
+    name = "latency"
+    about = (
+        "From the end of the caller's sound to the first sound of the reply, hearing included, "
+        "with the prompt read before; the silence that ends a turn is not in it. `speech` is "
+        "seconds of sound for each second from then to the end of the reply. CPU time is the "
+        "process's own: on a busy machine only the wall time grows. One turn at a time."
+    )
+    measures = (
+        Measure("first sound, wall", "ms", "at most", {"": 400}, "median"),
+        Measure("first sound, CPU", "ms", "at most", {}, "median"),
+        Measure("speech, wall", "x real time", "at least", {"": 3}, "median"),
+        Measure("speech, CPU", "x real time", "at least", {}, "median"),
+    )
+
+    def __init__(self, seed: int = 1) -> None:
+        self._seed = seed
+
+    def items(self, count: int | None) -> Sequence[Asked]:
+        """Questions that are answered aloud."""
+        wanted = TURNS if count is None else count
+        tasks = [t for t in sample_tasks(self._seed + 9_000, 2 * wanted) if t.kind == "answer"]
+        return [
+            Asked(f"turn-{number:03d}", "turn", "clean", VOICES[number % len(VOICES)], task)
+            for number, task in enumerate(tasks[:wanted])
+        ]
+
+    async def run(self, model: VoiceModel, item: Asked, shelf: Shelf) -> Row:
+        """One turn against the clock."""
+        prompt, tools = instructions(item.task.dialogue), specs(item.task.dialogue)
+        samples = over(item.key, read(item.key, item.task.turn.said, item.voice), "clean")
+        await model.check_tools(tools)
+        await model.prepare(item.key, prompt, tools)
+        begin = time.perf_counter(), time.process_time()
+        heard = await model.hear(samples)
+        thought = time.perf_counter(), time.process_time()
+        first, seconds, text = (0.0, 0.0), 0.0, ""
+        async for event in model.reply(Request(item.key, prompt, tools, [UserSpeech(heard)])):
+            if isinstance(event, Text):
+                text += event.delta
+            elif isinstance(event, Audio):
+                now = time.perf_counter(), time.process_time()
+                first = first if seconds else (now[0] - begin[0], now[1] - begin[1])
+                seconds += len(event.samples) / model.output_rate
+        end = time.perf_counter(), time.process_time()
+        await model.forget(item.key)
+        counts: dict[str, tuple[float, float]] = {}
+        if seconds:
+            for index, clock in enumerate(("wall", "CPU")):
+                counts[f"first sound, {clock}"] = (1_000 * first[index], 1.0)
+                spent = max(end[index] - thought[index], 1e-6)
+                counts[f"speech, {clock}"] = (seconds / spent, 1.0)
+        files = {"input": shelf.sound(item.key, "input", samples, model.input_rate)}
+        return Row(
+            item.key,
+            "one turn at a time",
+            counts,
+            got=text,
+            said=item.task.turn.said,
+            heard=heard.transcript,
+            files=files,
+        )
