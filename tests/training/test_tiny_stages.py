@@ -10,9 +10,11 @@ import torch
 import yaml
 
 from tests.training.tiny_data import corpora
+from vita_model.tiny import FOLDER
+from vita_model.training.own import Own
 from vita_model.training.recipe import RecipeError
-from vita_model.training.tiny_recipe import TinyStage, read_tiny
-from vita_model.training.tiny_run import Place, run_tiny
+from vita_model.training.tiny_recipe import TinyRecipe, TinyStage, read_tiny
+from vita_model.training.tiny_run import Place, right_phrases, run_tiny
 from vita_model.training.trainer import Report, TrainingError
 
 pytestmark = pytest.mark.slow
@@ -74,3 +76,27 @@ def test_a_stage_learns_and_goes_on_exactly_after_a_stop(learns: str, tmp_path: 
 def test_a_stage_without_its_data_says_what_makes_it(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="vita data synth"):
         losses_of(write(tmp_path, "codec"), tmp_path / "work", "codec")
+
+
+def test_a_business_teaches_it_what_its_callers_say(tmp_path: Path) -> None:
+    own = Own.model_validate(
+        {
+            "business": "Marlow Cycles",
+            "facts": ["A full service costs £65.", "We close at 6 pm."],
+            "phrases": [
+                {"say": "give it the full monty what's that", "answer": "Sixty five, all in."},
+                {"say": "when do you knock off", "answer": "Tools down at six."},
+            ],
+            "share": 1.0,
+        }
+    )
+    stage = {
+        "id": "own", "title": "own", "learns": "language", "start": "shipped", "steps": 12,
+        "rate": 1e-3, "warmup": 2, "options": {"first_layer": 24, "packs": 1},
+    }  # fmt: skip
+    recipe = TinyRecipe.model_validate({"name": "t", "kind": "vita-tiny", "stages": [stage]})
+    with torch.enable_grad():
+        made = run_tiny(recipe, Place(tmp_path, own=own))
+    assert made is not None
+    assert right_phrases(own, FOLDER) == (0, 2)
+    assert right_phrases(own, made) == (2, 2)
