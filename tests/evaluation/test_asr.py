@@ -24,6 +24,8 @@ pytestmark = pytest.mark.unit
         ("That costs twenty-five pounds", "that costs £25"),
         ("I'd like a grey tyre, please!", "i would like a gray tire please"),
         ("at nine thirty", "At 9:30"),
+        ("from 10:00 to 19:00", "from 10 o'clock to 1900"),
+        ("Wednesday 8 am to 5:15 pm.", "wednesday, 8am to 515 p.m."),
     ],
 )
 def test_spelling_is_no_error(said, written):

@@ -44,6 +44,8 @@ _AMERICAN = {
 }
 Language = Literal["en", "zh"]
 _CHINESE = re.compile(r"[a-z']+|\w", re.IGNORECASE)
+_TIME = re.compile(r"\b(\d{1,2}):(\d\d)\b")
+_HALF_DAY = re.compile(r"(?<=\d) ?([ap])\.? ?m\b\.?", re.IGNORECASE)
 _CLOCK = re.compile(r"\bo'clock\b", re.IGNORECASE)
 _OH = re.compile(r"\b(?:oh|o)(?= \d)|(?<=\d )(?:oh|o)\b", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<=\d) (?=\d)")
@@ -56,8 +58,15 @@ def _normaliser() -> EnglishTextNormalizer:
 
 def english(text: str) -> str:
     """A text in the spelling in which two texts are compared."""
+    text = _HALF_DAY.sub(r" \1m", _TIME.sub(_time, text))
     plain: str = _normaliser()(_CLOCK.sub("", text))  # or `nine o` becomes 90
     return _DIGITS.sub("", _OH.sub("0", plain)).strip()
+
+
+def _time(match: re.Match[str]) -> str:
+    """Whole hours as they are said: 10:00 is 10 (o'clock), 19:00 is 1900."""
+    hour, minute = match.groups()
+    return hour if minute == "00" and int(hour) <= 12 else hour + minute
 
 
 def chinese(text: str) -> list[str]:

@@ -30,6 +30,7 @@ class Row:
         got: The model's.
         said: What was said or asked.
         heard: What the model understood.
+        retold: What a recogniser wrote of the reply's sound.
         cluster: Items that are not independent of each other share it; the key if empty.
         files: Files of the item by role (`input`, `reply`, `picture`), relative to the run.
     """
@@ -41,6 +42,7 @@ class Row:
     got: str = ""
     said: str = ""
     heard: str = ""
+    retold: str = ""
     cluster: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -54,6 +56,7 @@ class Row:
             "got": self.got,
             "said": self.said,
             "heard": self.heard,
+            "retold": self.retold,
             "cluster": self.cluster,
             "files": dict(self.files),
         }

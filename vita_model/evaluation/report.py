@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +13,7 @@ from typing import Any
 
 import jinja2
 import yaml
+from markupsafe import Markup, escape
 from rich.table import Table
 
 from vita_model.evaluation import plots
@@ -71,6 +73,7 @@ def _render(template: str, name: str, given: Mapping[str, Any]) -> str:
         autoescape=name.endswith(".html.j2"), trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"value": value, "interval": interval, "bar": bar, "verdict": verdict}
+    environment.filters["marked"] = marked
     return environment.from_string(template).render(**given)
 
 
@@ -101,6 +104,11 @@ def examples(rows: Sequence[Row]) -> list[Row]:
     others = [row for row in rows if row not in missed]
     misses = rng.sample(missed, min(SHOWN // 2, len(missed)))
     return misses + rng.sample(others, min(SHOWN - len(misses), len(others)))
+
+
+def marked(text: str) -> Markup:
+    """A text for the page, with `words` set as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 
 def value(figure: Figure) -> str:

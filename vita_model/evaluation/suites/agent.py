@@ -103,10 +103,12 @@ class AgentSuite:
             "caller's words wrong": wrong(word_errors(said, heard.transcript)),
         }
         files = {"input": shelf.sound(item.key, "input", samples, model.input_rate)}
+        retold = ""
         if len(spoken.samples) and reply.text:
             sound = spoken.on_phone()
             files["reply"] = shelf.sound(item.key, "reply", sound, PHONE_RATE)
-            counts |= told(reply.text, judge.transcribe(sound, PHONE_RATE))
+            retold = judge.transcribe(sound, PHONE_RATE)
+            counts |= told(reply.text, retold)
         return Row(
             item.key,
             item.paper,
@@ -115,6 +117,7 @@ class AgentSuite:
             got=str(reply),
             said=said,
             heard=heard.transcript,
+            retold=retold,
             cluster=cluster,
             files=files,
         )
