@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 EXIT_CANNOT = 2
 EXIT_STOPPED = 130
+TINY_SAVE_EVERY = 50
+"""Longest wait for a saved state of vita-tiny, in steps: its language steps take five seconds."""
 
 app = typer.Typer()
 
@@ -46,7 +48,7 @@ def train(
         if is_tiny(path):
             _train_tiny(
                 path, work, stage, own, checkpoint,
-                resume=resume, dry_run=dry_run, save_every=save_every,
+                resume=resume, dry_run=dry_run, save_every=min(save_every, TINY_SAVE_EVERY),
             )  # fmt: skip
             return
         if own or checkpoint:
