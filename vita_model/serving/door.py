@@ -12,6 +12,7 @@ from websockets.typing import Subprotocol
 
 from vita_model.serving.connection import ClientGoneError
 from vita_model.serving.http import RequestReader
+from vita_model.serving.session import Session
 
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
 
@@ -48,12 +49,14 @@ class Visitor(ServerConnection):
     Attributes:
         asked: Method and body of the request.
         leave: What to do when it is gone, however it went; runs once.
+        session: Settings its session begins with; None for the defaults.
     """
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self.asked = RequestReader()
         self.leave: Callable[[], None] | None = None
+        self.session: Session | None = None
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -59,6 +59,10 @@ class KeyRing:
                     found = key
         return found
 
+    def holds(self, key: Key) -> bool:
+        """Whether a key found earlier has not been revoked since."""
+        return any(known.digest == key.digest for known in self._keys)
+
 
 def new_secret() -> str:
     """A fresh key."""

@@ -20,11 +20,12 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from vita_model.engine.voice import VoiceModel
+from vita_model.engine.voice import ToolError, VoiceModel
+from vita_model.serving.client_secrets import ClientSecrets, Secret
 from vita_model.serving.connection import Connection, Limits
 from vita_model.serving.dialogue import Dialogue
 from vita_model.serving.door import ListenError, SocketPeer, Visitor, choose_subprotocol
-from vita_model.serving.events import Json, ProtocolError, error_event
+from vita_model.serving.events import Json, ProtocolError, error_event, new_id
 from vita_model.serving.host import Host
 from vita_model.serving.http import answer, json_answer, refuse
 from vita_model.serving.key_file import Keys
@@ -37,6 +38,7 @@ from vita_model.serving.watchdog import until_stuck
 log = logging.getLogger(__name__)
 
 REALTIME_PATH: Final = "/v1/realtime"
+SECRETS_PATH: Final = "/v1/realtime/client_secrets"
 
 _FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 _FAREWELL_S: Final = 2.0
@@ -79,6 +81,7 @@ class ModelServer:
         self._spare_detectors: list[SileroDetector] = []
         self._open: set[ServerConnection] = set()
         memory = functools.partial(read_memory, config.memory_limit)
+        self._secrets = ClientSecrets(time.time)
         self.host = Host(model, config.max_sessions, memory, time.monotonic)
         self.slots = self.host.slots
         self.stuck = asyncio.Event()
@@ -100,32 +103,36 @@ class ModelServer:
                 group.create_task(_tell_stuck(connection))
         self.stuck.set()
 
-    def admit(self, visitor: ServerConnection, request: Request) -> Response | None:
+    async def admit(self, visitor: ServerConnection, request: Request) -> Response | None:
         """Answer plain HTTP requests, and let a session in or turn it away."""
         assert isinstance(visitor, Visitor)  # noqa: S101 - the door makes no others
         asked = visitor.asked
         if asked.refusal is not None:
             return refuse(asked.refusal, "The request cannot be read.")
+        url = urlsplit(request.path)
+        if url.path == SECRETS_PATH:
+            return await self._make_secret(visitor)
         if asked.method not in ("GET", "HEAD"):
             return refuse(HTTPStatus.METHOD_NOT_ALLOWED, "This address is only read.")
-        response = self._answer(visitor, urlsplit(request.path))
+        response = self._answer(visitor, url)
         if response is not None and asked.method == "HEAD":
             response.body = b""
         return response
 
     def _answer(self, visitor: Visitor, url: SplitResult) -> Response | None:
+        secret = self._secret(visitor) if url.path == REALTIME_PATH else None
         match url.path:
             case "/healthz" | "/readyz":
                 return self._health(url.path)
             case "/load" | "/metrics":
                 return self._measurements(visitor, url.path)
-            case "/v1/models" | "/v1/realtime" if not self._may(visitor, "sessions"):
+            case "/v1/models" | "/v1/realtime" if not (secret or self._may(visitor, "sessions")):
                 return _no_entry("The API key is missing or wrong.")
             case "/v1/models":
                 entry = self._model_entry()
                 return json_answer(HTTPStatus.OK, {"object": "list", "data": [entry]})
             case "/v1/realtime" if "call_id" not in parse_qs(url.query):
-                return self._take_slot(visitor)
+                return self._take_slot(visitor, secret)
         return refuse(HTTPStatus.NOT_FOUND, f"Sessions are at {REALTIME_PATH}?model=NAME.")
 
     def _health(self, path: str) -> Response:
@@ -156,6 +163,7 @@ class ModelServer:
             output_rate=self._model.output_rate,
             detector=detector,
             clock=time.monotonic,
+            session=connection.session if isinstance(connection, Visitor) else None,
             expires_at=int(time.time() + self._config.limits.session),
         )
         log.info("session opened", extra={"session_id": dialogue.session_id})
@@ -181,19 +189,61 @@ class ModelServer:
             return self._spare_detectors.pop()
         return await asyncio.to_thread(SileroDetector)
 
-    def _take_slot(self, visitor: Visitor) -> Response | None:
+    def _take_slot(self, visitor: Visitor, secret: Secret | None) -> Response | None:
         request = visitor.request
         upgrade = request.headers.get_all("Upgrade") if request is not None else []
         if [value.lower() for value in upgrade] != ["websocket"]:
             return refuse(HTTPStatus.UPGRADE_REQUIRED, "Sessions are opened as a WebSocket.")
-        key = self._key(visitor)
+        key = self._key(visitor) if secret is None else secret.parent
         refusal = self.slots.take(key)
         if refusal is not None:
             self.host.meter.refused.labels(refusal.reason).inc()
             wait_s = refusal.retry_after_s
             return refuse(refusal.status, refusal.sentence, refusal.reason, wait_s)
         visitor.leave = functools.partial(self.slots.give_back, key)
+        if secret is not None:
+            self._secrets.use_up(secret)
+            visitor.session = secret.session
         return None
+
+    async def _make_secret(self, visitor: Visitor) -> Response:
+        """A key for one session of a browser."""
+        if visitor.asked.method != "POST":
+            return refuse(HTTPStatus.METHOD_NOT_ALLOWED, "Client secrets are made with POST.")
+        if not self._may(visitor, "client_secrets"):
+            return _no_entry("The API key is missing, wrong, or makes no client secrets.")
+        model = self._model.card.name
+        try:
+            value, secret = self._secrets.make(visitor.asked.body, self._key(visitor), model)
+            await self._check_tools(secret)
+        except ProtocolError as error:
+            busy = error.code == "rate_limit_exceeded"
+            status = HTTPStatus.TOO_MANY_REQUESTS if busy else HTTPStatus.BAD_REQUEST
+            return refuse(status, str(error), error.code, 10 if busy else 0)
+        session = {"object": "realtime.session", "id": new_id("sess")}
+        content = {"value": value, "expires_at": secret.expires_at}
+        return json_answer(
+            HTTPStatus.OK, {**content, "session": {**session, **secret.session.model_dump()}}
+        )
+
+    async def _check_tools(self, secret: Secret) -> None:
+        """Refuse tools the model cannot be held to, as `session.update` does."""
+        tools = secret.session.options(None).tools
+        try:
+            async with asyncio.timeout(self._config.limits.check_tools):
+                await self._model.check_tools(tools)
+        except (ToolError, TimeoutError) as error:
+            self._secrets.use_up(secret)
+            sentence = str(error) or "Checking the tools took too long; offer fewer of them."
+            raise ProtocolError(sentence, "invalid_value", "session.tools") from None
+
+    def _secret(self, visitor: Visitor) -> Secret | None:
+        """The client secret that is shown, unless the key it was made with has been revoked."""
+        secret = self._secrets.find(visitor.bearer)
+        if secret is None or self._keys is None:
+            return secret
+        parent = secret.parent
+        return secret if parent is not None and self._keys.ring.holds(parent) else None
 
     def _key(self, visitor: Visitor) -> Key | None:
         return None if self._keys is None else self._keys.ring.find(visitor.bearer)
