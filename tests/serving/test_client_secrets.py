@@ -92,3 +92,14 @@ def test_a_secret_expires_and_unused_ones_have_a_limit() -> None:
         secrets.make(b"", None, "any")
     now += 600
     secrets.make(b"", None, "any")
+
+
+async def test_tools_that_calls_cannot_be_held_to_are_refused_at_once(start: Start) -> None:
+    tool = {"type": "function", "name": "odd", "parameters": {"not": {}}}
+    async with (
+        start() as running,
+        httpx.AsyncClient(base_url=f"http://{running.address}") as web,
+    ):
+        refused = await web.post(PATH, json={"session": {"tools": [tool]}})
+    assert refused.status_code == 400
+    assert "'odd'" in refused.json()["error"]["message"]

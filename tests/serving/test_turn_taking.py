@@ -323,7 +323,7 @@ def test_a_failed_look_decides_nothing() -> None:
 def test_a_caller_the_model_had_no_time_to_listen_to_is_not_passed_over() -> None:
     talk = Talk(audio=SEMANTIC)
     reply_id = _answering(talk)
-    talk.speech(600)
+    talk.speech(900)
     talk.silence(8_000)
     assert STARTED in talk.kinds
     assert "vita_backchannel" not in talk.last(COMMITTED)

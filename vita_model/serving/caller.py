@@ -255,8 +255,7 @@ class Caller:
         if talkover is None:
             return True
         talkover.paused(samples, self._listener.spoken_ms, utterance.result)
-        # Nobody may be passed over unheard: a model too busy to have listened costs an interruption.
-        return talkover.verdict is not Verdict.GO_ON
+        return talkover.verdict is Verdict.STOP
 
     def _is_far(self, samples: Samples) -> bool:
         """Somebody else spoke, or not to the phone. Twice in a row it was the caller after all."""

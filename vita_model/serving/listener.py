@@ -64,7 +64,7 @@ class Listener:
 
     @property
     def spoken_ms(self) -> int:
-        """Speech in the turn going on, without its pauses."""
+        """Speech in the turn going on or else in the last one, without its pauses."""
         return 0 if self._turns is None else self._turns.spoken_ms
 
     @property

@@ -56,7 +56,8 @@ def judge(evidence: Evidence) -> Verdict:
     if evidence.below_db is not None and evidence.below_db > FAR_DB:
         return Verdict.GO_ON
     if evidence.transcript is None:
-        return Verdict.OPEN
+        # A model too busy to have listened costs an interruption, not a question.
+        return Verdict.STOP if evidence.over and evidence.spoken_ms > SHORT_MS else Verdict.OPEN
     words = words_of(evidence.transcript)
     clear = telling(words)
     if evidence.over:

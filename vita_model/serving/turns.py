@@ -61,6 +61,7 @@ class TurnDetector:
 
     def __init__(self, rules: TurnRules) -> None:
         self._rules = rules
+        self._spoken = 0
         self.reset()
 
     def reset(self) -> None:
@@ -69,12 +70,11 @@ class TurnDetector:
         self._patience = self._rules.silence_windows
         self._loud = 0
         self._silent = 0
-        self._spoken = 0
         self._length = 0
 
     @property
     def spoken_ms(self) -> int:
-        """Speech in this turn so far, without its pauses."""
+        """Speech in this turn so far or else in the last one, without its pauses."""
         return self._spoken * WINDOW_MS
 
     def wait(self, silence_ms: int) -> None:
