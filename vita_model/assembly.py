@@ -45,11 +45,13 @@ from vita_model.config import (
 from vita_model.generation import MediaGeneration
 from vita_model.hub import folder_of
 from vita_model.media import Source
+from vita_model.packed import Form, can_pack, pack
 from vita_model.placement import DeviceMap, dispatch, place
 from vita_model.qwen2 import VitaQwen2Config, qwen2_config
 from vita_model.speech.codec import TiCodec
 from vita_model.speech.decoder import SpeechDecoder
 from vita_model.speech.speak import VoicelessError, speak
+from vita_model.speech.steps import pack_decoder
 from vita_model.splice import Spliced, splice
 from vita_model.transcribe import Transcript, Way, transcribe
 from vita_model.vision.encoder import VisionTower
@@ -213,6 +215,7 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        fast: Form | None = None,
         **options: object,
     ) -> Self:
         """Load the published layout, or a folder that `save_pretrained` or `convert` wrote.
@@ -226,6 +229,7 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
             cache_dir: Where downloads are kept.
             local_files_only: Never download.
             token: For repositories that are not public.
+            fast: See `load_model`.
             options: Anything that is set is refused.
 
         Raises:
@@ -244,7 +248,7 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
             token=token,
         )
         kind = weight_type(dtype) if isinstance(dtype, str) else dtype
-        whole = load_model(folder, dtype=kind, device=device_map or "cpu")
+        whole = load_model(folder, dtype=kind, device=device_map or "cpu", fast=fast)
         return cast(Self, whole.language)
 
     @override
@@ -379,6 +383,7 @@ def load_model(
     dtype: torch.dtype | None = None,
     device: DeviceMap = "cpu",
     verify: bool = False,
+    fast: Form | None = None,
 ) -> VitaModel:
     """Load a checkpoint folder, ready for inference.
 
@@ -389,15 +394,21 @@ def load_model(
     Args:
         folder: The checkpoint.
         dtype: Type of the weights of language model, towers and speech decoder; None keeps the
-            stored one. The codec always stays as stored.
+            stored one. The codec stays as stored unless it is packed.
         device: Where the model runs: a device, a mapping from beginnings of tensor names to
             devices, or `auto`. Where there are several, the parts that speak go to the token
             table's.
         verify: Compare all files with `SHA256SUMS` first.
+        fast: Arrange the weights of the parts that hear, see and speak for an x86 CPU, in this
+            form whatever `dtype` is; they cannot be trained or moved then. bfloat16 and int8 are
+            inexact; `vita bench model` shows by how much.
 
     Raises:
-        CheckpointError: A file is missing, is not the pinned one or does not fit the configuration.
+        CheckpointError: A file is missing, is not the pinned one or does not fit the configuration,
+            or weights are to be arranged for something else than an x86 CPU.
     """
+    if fast is not None and (device != "cpu" or not can_pack()):
+        raise CheckpointError("fast weights need an x86 CPU; leave `fast` or the device out")
     if verify:
         hashes.verify(folder, hashes.read_sums(folder / hashes.SUMS_FILE))
     config = read_config(folder)
@@ -418,8 +429,22 @@ def load_model(
     dispatch(model.language, places)
     encoder = model.language.model.audio_encoder.encoder
     model = replace(model, transcript=load_head(folder, encoder, first))
+    if fast is not None:
+        _pack(model, fast)
     model.language.whole = model
     return model
+
+
+def _pack(model: VitaModel, form: Form) -> None:
+    inner = model.language.model
+    pack(inner.audio_encoder, form)
+    if model.config.vision is not None:
+        pack(inner.vision_tower, form)
+        pack(inner.mm_projector, form)
+    if isinstance(model.speech, SpeechDecoder):
+        pack_decoder(model.speech, form)
+    if isinstance(model.codec, TiCodec):
+        pack(model.codec.generator, "float32" if form == "float32" else "bfloat16")
 
 
 _PT_FOLDERS = {"speech": published.SPEECH_FOLDER, "codec": published.CODEC_FOLDER}

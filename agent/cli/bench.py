@@ -13,6 +13,8 @@ from rich.table import Table
 from agent.cli.tables import show_table
 from agent.demo import CALLERS
 
+EXIT_BAD_SETTING = 2
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -24,6 +26,60 @@ def bench() -> None:
 @app.command("model")
 def model(
     *,
+    parts: Annotated[
+        str, typer.Option(help="Which parts, parted by commas.")
+    ] = "speech,codec,audio,vision",
+    dtype: Annotated[
+        str, typer.Option(help="Modes beside the baseline, parted by commas.")
+    ] = "float32,bfloat16,int8",
+    repeats: Annotated[int, typer.Option(min=1, help="Timed calls of each mode.")] = 5,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="Write the figures into this JSON file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table into this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures into this PNG.")] = None,
+) -> None:
+    """The published sizes with random weights: every mode beside a plain baseline, on one thread."""
+    import torch
+    from rich.progress import Progress
+
+    from vita_model.bench import modules
+    from vita_model.bench.parts import PARTS
+    from vita_model.packed import FORMS
+
+    names, modes = parts.split(","), dtype.split(",")
+    forms = [form for form in FORMS if form in modes]
+    if set(names) - set(PARTS) or len(forms) < len(modes):
+        known = f"Parts are {', '.join(PARTS)}; modes are {', '.join(FORMS)}."
+        typer.echo(known, err=True)
+        raise typer.Exit(EXIT_BAD_SETTING)
+    if device != "cpu" and "int8" in forms:
+        forms.remove("int8")
+    if device != "cpu" and not torch.cuda.is_available():
+        typer.echo("There is no GPU here; leave --device out.", err=True)
+        raise typer.Exit(EXIT_BAD_SETTING)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("starting", total=modules.calls(names, forms, repeats))
+        table = modules.measure(
+            names,
+            forms=forms,
+            repeats=repeats,
+            device=torch.device(device),
+            step=lambda what: progress.update(task, advance=1, description=what),
+        )
+    typer.echo(modules.as_markdown(table))
+    if out is not None:
+        out.write_text(modules.as_json(table))
+    if markdown is not None:
+        markdown.write_text(modules.as_markdown(table))
+    if plot is not None:
+        from vita_model.bench.plot import draw
+
+        draw(table, plot)
+
+
+@app.command("turns")
+def turns(
+    *,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder of the weights; vita-tiny if left out.")
     ] = None,
@@ -32,7 +88,7 @@ def model(
     import soundfile
     import soxr
 
-    from vita_model import bench as measuring
+    from vita_model.bench import turns as measuring
     from vita_model.engine.load import load_voice_model
 
     voice = load_voice_model(checkpoint)

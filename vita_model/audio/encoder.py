@@ -256,7 +256,7 @@ class WhaleEncoder(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Type of the weights."""
-        return cast(nn.Linear, self.subsampling.core.out[0]).weight.dtype
+        return cast(nn.Conv2d, self.subsampling.core.conv[0]).weight.dtype
 
     @property
     def subsampling(self) -> SubsamplingStage:

@@ -14,6 +14,33 @@ from vita_model.config import CodecConfig
 _SLOPE = 0.1
 
 
+def along_time(convolution: nn.Conv1d, maps: Tensor) -> Tensor:
+    """A convolution over `[batch, channels, 1, n]`.
+
+    The extra axis lets channels lie next to each other in memory, which 1-d convolutions cannot ask
+    for: on a CPU that is up to twice as fast where channels are few and samples many.
+    """
+    return F.conv2d(
+        maps,
+        convolution.weight[:, :, None],
+        convolution.bias,
+        stride=(1, *convolution.stride),
+        padding=(0, *cast(tuple[int], convolution.padding)),
+        dilation=(1, *convolution.dilation),
+    )
+
+
+def _upsampled(convolution: nn.ConvTranspose1d, maps: Tensor) -> Tensor:
+    """Likewise, for a transposed convolution."""
+    return F.conv_transpose2d(
+        maps,
+        convolution.weight[:, :, None],
+        convolution.bias,
+        stride=(1, *convolution.stride),
+        padding=(0, *cast(tuple[int], convolution.padding)),
+    )
+
+
 class ResBlock(nn.Module):
     """Residual dilated convolutions; type 1 follows each with an undilated one."""
 
@@ -34,11 +61,12 @@ class ResBlock(nn.Module):
 
     @override
     def forward(self, maps: Tensor) -> Tensor:
-        """`[batch, channels, n]` to the same."""
+        """`[batch, channels, 1, n]` to the same."""
         for number, dilated in enumerate(self.convs1 if self.doubled else self.convs):
-            inner = dilated(F.leaky_relu(maps, _SLOPE))
+            inner = along_time(cast(nn.Conv1d, dilated), F.leaky_relu(maps, _SLOPE))
             if self.doubled:
-                inner = self.convs2[number](F.leaky_relu(inner, _SLOPE))
+                second = cast(nn.Conv1d, self.convs2[number])
+                inner = along_time(second, F.leaky_relu_(inner, _SLOPE))
             maps = maps + inner
         return maps
 
@@ -65,18 +93,20 @@ class Generator(nn.Module):
     @override
     def forward(self, latent: Tensor, voice: Tensor) -> Tensor:
         """`[batch, latent, frames]` and `[batch, global]` to `[batch, 1, frames * hop]` in [-1, 1]."""
-        maps = self.conv_pre(latent)
+        maps = latent.to(self.conv_pre.weight)[:, :, None]
+        maps = along_time(self.conv_pre, maps.contiguous(memory_format=torch.channels_last))
         kernels = len(self.config.resblock_kernels)
         for number, up in enumerate(self.ups):
-            maps = up(F.leaky_relu(maps, _SLOPE))
+            maps = _upsampled(cast(nn.ConvTranspose1d, up), F.leaky_relu(maps, _SLOPE))
             blocks = [self.resblocks[number * kernels + index] for index in range(kernels)]
             total = blocks[0](maps)
             for block in blocks[1:]:
                 total = total + block(maps)
             maps = total / kernels
             if maps.shape[1] == voice.shape[1]:
-                maps = maps + voice[:, :, None]
-        return cast(Tensor, self.conv_post(F.leaky_relu(maps, _SLOPE))).tanh()
+                maps = maps + voice.to(maps)[:, :, None, None]
+        found = along_time(self.conv_post, F.leaky_relu(maps, _SLOPE))[:, :, 0]
+        return found.float().tanh()
 
 
 class GlobalTokenEncoder(nn.Module):
@@ -137,7 +167,9 @@ class Encoder(nn.Module):
             maps = up(F.leaky_relu(maps, _SLOPE))
             total = torch.zeros_like(maps)
             for index in range(number * kernels, (number + 1) * kernels):
-                total = self.normalize[index](total + self.resblocks[index](maps))
+                total = self.normalize[index](
+                    total + self.resblocks[index](maps[:, :, None])[:, :, 0]
+                )
             maps = total / kernels
             if voice is None and maps.shape[1] == self.config.global_conv[0]:
                 voice = self.GlobalTokenEncoder(maps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -73,16 +73,20 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(width, width, bias=False)
         self.o_proj = nn.Linear(width, width, bias=False)
 
+    def _split(self, rows: Tensor) -> Tensor:
+        return rows.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+    def keys_and_values(self, rows: Tensor, turn: Rotation) -> tuple[Tensor, Tensor]:
+        """Those of `rows` `[batch, n, width]`, each `[batch, heads, n, head width]`."""
+        return _rotate(self._split(self.k_proj(rows)), turn), self._split(self.v_proj(rows))
+
     @override
     def forward(
         self, rows: Tensor, turn: Rotation, mask: Tensor | None, store: KeyValues | None
     ) -> Tensor:
         """`[batch, n, width]` to the same. Without a mask every row sees every key."""
-        query, key, value = (
-            part(rows).unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for part in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        query, key = _rotate(query, turn), _rotate(key, turn)
+        query = _rotate(self._split(self.q_proj(rows)), turn)
+        key, value = self.keys_and_values(rows, turn)
         if store is not None:
             key, value = store.extend(key, value)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
@@ -122,6 +126,10 @@ class Layer(nn.Module):
         """See `Attention.forward`."""
         rows = rows + self.self_attn(self.input_layernorm(rows), turn, mask, store)
         return cast(Tensor, rows + self.mlp(self.post_attention_layernorm(rows)))
+
+    def remember(self, rows: Tensor, turn: Rotation, store: KeyValues) -> None:
+        """Keep what later rows will look back at, when nobody wants what becomes of these."""
+        store.extend(*self.self_attn.keys_and_values(self.input_layernorm(rows), turn))
 
 
 @dataclass(slots=True)
@@ -182,7 +190,8 @@ class _Draw:
 
     def __call__(self, logits: Tensor) -> int:
         logits = penalise(logits, self.recent, self.sampling)
-        logits[[self.config.separator, self.config.start, self.config.pad]] = -torch.inf
+        logits[self.config.separator : self.config.end] = -torch.inf  # the start id too
+        logits[self.config.pad] = -torch.inf
         if self.sampling.top_k == 1:
             drawn = int(logits.argmax())
         else:
@@ -194,8 +203,24 @@ class _Draw:
         return drawn
 
 
+class SingleSteps(Protocol):
+    """A quicker way to take steps of one row; see `vita_model.speech.steps`."""
+
+    def can(self, ids: Sequence[int], state: SpeechState) -> bool:
+        """Whether it can take this step."""
+        ...
+
+    def __call__(self, code: int, state: SpeechState) -> Tensor:
+        """See `SpeechDecoder.step`."""
+        ...
+
+
 class SpeechDecoder(nn.Module):
-    """A bidirectional front over the text condition, then autoregressive layers over codec ids."""
+    """A bidirectional front over the text condition, then autoregressive layers over codec ids.
+
+    Attributes:
+        steps: Takes single steps where the weights were packed for it.
+    """
 
     def __init__(self, config: SpeechDecoderConfig) -> None:
         super().__init__()
@@ -208,6 +233,7 @@ class SpeechDecoder(nn.Module):
             self.layers_prefix = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.out_fnn = nn.Linear(config.hidden_size, vocabulary)
+        self.steps: SingleSteps | None = None
 
     def _run(
         self,
@@ -217,12 +243,28 @@ class SpeechDecoder(nn.Module):
         mask: Tensor | None = None,
         stores: Sequence[KeyValues] | None = None,
     ) -> Tensor:
-        positions = torch.arange(start, start + rows.shape[1], device=rows.device)
-        width = self.config.hidden_size // self.config.heads
-        turn = rotation(positions, width, self.config.rope_theta)
+        turn = self._turn(start, rows)
         for number, layer in enumerate(layers):
             rows = layer(rows, turn, mask, None if stores is None else stores[number])
         return rows
+
+    def _fill(
+        self,
+        layers: nn.ModuleList,
+        rows: Tensor,
+        stores: Sequence[KeyValues],
+        mask: Tensor | None = None,
+    ) -> None:
+        """Like `_run` from position 0, but only for what the stores remember."""
+        turn = self._turn(0, rows)
+        for number, layer in enumerate(layers[:-1]):
+            rows = layer(rows, turn, mask, stores[number])
+        cast(Layer, layers[-1]).remember(rows, turn, stores[-1])
+
+    def _turn(self, start: int, rows: Tensor) -> Rotation:
+        positions = torch.arange(start, start + rows.shape[1], device=rows.device)
+        width = self.config.hidden_size // self.config.heads
+        return rotation(positions, width, self.config.rope_theta)
 
     def _embed(self, ids: Sequence[int], batch: int) -> Tensor:
         device = self.embedding.weight.device
@@ -237,7 +279,7 @@ class SpeechDecoder(nn.Module):
         if not self.config.prefix:
             raise ValueError("this speech decoder has no prefix layers; leave the prefix out")
         stores = [KeyValues() for _ in self.layers]
-        self._run(self.layers_prefix, prefix, mask=mask, stores=stores)
+        self._fill(self.layers_prefix, prefix, stores, mask)
         return stores
 
     def begin(self, hidden: Tensor, prefix: Tensor | None = None) -> tuple[SpeechState, Tensor]:
@@ -255,12 +297,14 @@ class SpeechDecoder(nn.Module):
         batch = hidden.shape[0]
         front = self.condition(hidden)
         rows = torch.cat([self._embed([self.config.separator], batch).to(front), front], dim=1)
-        self._run(self.layers, rows, stores=stores)
+        self._fill(self.layers, rows, stores)
         state = SpeechState(stores, rows.shape[1])
         return state, self.step([self.config.start] * batch, state)
 
     def step(self, ids: Sequence[int], state: SpeechState) -> Tensor:
         """Feed one id per batch row; returns the logits `[batch, vocabulary]` of the next."""
+        if self.steps is not None and self.steps.can(ids, state):
+            return self.steps(ids[0], state)
         rows = self._embed(ids, 1).transpose(0, 1)
         rows = self._run(self.layers, rows, state.position, stores=state.stores)
         state.position += 1
@@ -286,12 +330,13 @@ class SpeechDecoder(nn.Module):
         sampling = sampling or SpeechSampling()
         draw = _Draw(self.config, sampling, generator, [self.config.start])
         state, logits = self.begin(hidden, prefix)
-        for _ in range(sampling.max_codes):
+        for number in range(sampling.max_codes):
+            if number:
+                logits = self.step(draw.recent[-1:], state)
             drawn = draw(logits[0])
             if drawn == self.config.end:
                 return
             yield drawn
-            logits = self.step([drawn], state)
 
     @override
     def forward(

@@ -54,6 +54,17 @@ class Embeddings(nn.Module):
         return rows + self._positions(maps.shape[2], maps.shape[3])
 
 
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention without a mask, all `[batch, heads, n, width]`.
+
+    torch's fused attention takes half as long again in bfloat16 on a CPU as three plain steps do.
+    """
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or query.requires_grad:
+        return F.scaled_dot_product_attention(query, key, value)
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
+    return scores.softmax(dim=-1) @ value
+
+
 class Attention(nn.Module):
     """Multi-head self-attention; query and key may be normed over the whole width."""
 
@@ -77,7 +88,7 @@ class Attention(nn.Module):
             part.unflatten(2, (self.heads, -1)).transpose(1, 2)
             for part in (self.q_norm(query), self.k_norm(key), value)
         )
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = _attend(query, key, value)
         return cast(Tensor, self.proj(mixed.transpose(1, 2).flatten(2)))
 
 

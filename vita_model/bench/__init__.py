@@ -1,0 +1,1 @@
+"""Measurements of the model with their method; never a test."""
