@@ -47,6 +47,7 @@ from vita_model.hub import folder_of
 from vita_model.media import Source
 from vita_model.packed import Form, can_pack, pack
 from vita_model.placement import DeviceMap, dispatch, place
+from vita_model.quantized import Bits, quantize
 from vita_model.qwen2 import VitaQwen2Config, qwen2_config
 from vita_model.speech.codec import TiCodec
 from vita_model.speech.decoder import SpeechDecoder
@@ -216,6 +217,7 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
         local_files_only: bool = False,
         token: str | bool | None = None,
         fast: Form | None = None,
+        bits: Bits | None = None,
         **options: object,
     ) -> Self:
         """Load the published layout, or a folder that `save_pretrained` or `convert` wrote.
@@ -229,7 +231,8 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
             cache_dir: Where downloads are kept.
             local_files_only: Never download.
             token: For repositories that are not public.
-            fast: See `load_model`.
+            fast: See `load_model`, also for the next.
+            bits: Fewer bits for the language model.
             options: Anything that is set is refused.
 
         Raises:
@@ -248,7 +251,7 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
             token=token,
         )
         kind = weight_type(dtype) if isinstance(dtype, str) else dtype
-        whole = load_model(folder, dtype=kind, device=device_map or "cpu", fast=fast)
+        whole = load_model(folder, dtype=kind, device=device_map or "cpu", fast=fast, bits=bits)
         return cast(Self, whole.language)
 
     @override
@@ -262,6 +265,8 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
             max_shard_bytes: Larger models are cut into files of at most this size.
             options: Accepted for the sake of transformers' own callers and not used.
         """
+        if not all(weight.is_floating_point() for weight in self.parameters()):
+            raise CheckpointError("weights in fewer bits cannot be saved; load them without `bits`")
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         save_checkpoint(self, folder, max_shard_bytes)
@@ -384,6 +389,7 @@ def load_model(
     device: DeviceMap = "cpu",
     verify: bool = False,
     fast: Form | None = None,
+    bits: Bits | None = None,
 ) -> VitaModel:
     """Load a checkpoint folder, ready for inference.
 
@@ -402,20 +408,28 @@ def load_model(
         fast: Arrange the weights of the parts that hear, see and speak for an x86 CPU, in this
             form whatever `dtype` is; they cannot be trained or moved then. bfloat16 and int8 are
             inexact; `vita bench model` shows by how much.
+        bits: Keep the layers of the language model in `int8` or `int4`, for a GPU that cannot hold
+            them whole. Needs bitsandbytes and one device; cannot be trained or saved.
 
     Raises:
         CheckpointError: A file is missing, is not the pinned one or does not fit the configuration,
-            or weights are to be arranged for something else than an x86 CPU.
+            or weights are to be arranged for something else than an x86 CPU or in fewer bits for
+            several devices.
     """
     if fast is not None and (device != "cpu" or not can_pack()):
         raise CheckpointError("fast weights need an x86 CPU; leave `fast` or the device out")
+    if bits is not None and (isinstance(device, Mapping) or device == "auto"):
+        raise CheckpointError(f"weights in {bits} go to one device; name it")
     if verify:
         hashes.verify(folder, hashes.read_sums(folder / hashes.SUMS_FILE))
     config = read_config(folder)
     with torch.device("meta"):
         model = build_model(config)
     places = place(model.language, device, dtype)
-    load_checkpoint(model.language, folder, dtype=dtype, device=places)
+    stored = places if isinstance(places, Mapping) else {"": places}
+    if bits is not None:  # whole weights wait on the CPU until they are smaller
+        stored = {**stored, "model.layers": "cpu"}
+    load_checkpoint(model.language, folder, dtype=dtype, device=stored)
     first = device_of("model.embed_tokens.weight", places)
     _load_part(model.speech, folder, "speech", first, dtype=dtype)
     keeps_encoder = not isinstance(config.codec, CodecConfig) or config.codec.encoder
@@ -424,6 +438,8 @@ def load_model(
     for module in (model.language, model.speech, model.codec):
         if module is not None:
             module.eval().requires_grad_(requires_grad=False)
+    if bits is not None:
+        quantize(model.language.model.layers, bits, first)
     if not isinstance(places, Mapping):
         cast(nn.Module, model.language).to(places)  # the rotary table, which no checkpoint holds
     dispatch(model.language, places)

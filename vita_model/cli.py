@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,6 +22,8 @@ EXIT_CANNOT_LISTEN = 3
 EXIT_NO_CHECKPOINT = 4
 
 _DEVICE = "Where the weights go: cpu, cuda, cuda:1, or auto for all there is."
+_BITS = "Bits of the language model's weights, for a GPU too small for all."
+_FAST = "Arrange the parts that hear, see and speak for an x86 CPU, in this form."
 _DTYPE = "Type of the weights, such as bfloat16; auto keeps the stored one."
 
 app = typer.Typer(no_args_is_help=True)
@@ -154,6 +156,8 @@ def chat(
     play: Annotated[bool, typer.Option("--play", help="Play the spoken answer.")] = False,
     device: Annotated[str, typer.Option(help=_DEVICE)] = "cpu",
     dtype: Annotated[str, typer.Option(help=_DTYPE)] = "auto",
+    bits: Annotated[Literal["int8", "int4"] | None, typer.Option(help=_BITS)] = None,
+    fast: Annotated[Literal["float32", "bfloat16", "int8"] | None, typer.Option(help=_FAST)] = None,
     most_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
 ) -> None:
     """Ask the whole model one question, with pictures, sound and film."""
@@ -171,7 +175,7 @@ def chat(
     try:
         where, kind = device_named(device), weight_type(dtype)
         processor = VitaProcessor.from_pretrained(checkpoint)
-        whole = load_model(checkpoint, device=where, dtype=kind)
+        whole = load_model(checkpoint, device=where, dtype=kind, fast=fast, bits=bits)
     except CheckpointError as error:
         reason = str(error).rstrip(".")
         raise _end(f"The checkpoint cannot be used: {reason}.", EXIT_NO_CHECKPOINT) from None

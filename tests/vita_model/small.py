@@ -61,16 +61,16 @@ def tokenizer() -> Tokenizer:
     return found
 
 
-def checkpoint(folder: Path) -> Path:
+def checkpoint(folder: Path, config: VitaConfig = TINY) -> Path:
     """Write the model, whose utterances are short, and its tokenizer into a folder."""
     torch.manual_seed(7)
-    model = build_model(TINY)
+    model = build_model(config)
     with torch.no_grad():  # its speech is one code again and again, and one in twenty ends it
         model.speech.out_fnn.weight.zero_()
         model.speech.out_fnn.bias.zero_()
         model.speech.out_fnn.bias[0] = 6.0
-        model.speech.out_fnn.bias[TINY.speech.end] = 3.0
-    (folder / CONFIG_FILE).write_text(TINY.model_dump_json())
+        model.speech.out_fnn.bias[config.speech.end] = 3.0
+    (folder / CONFIG_FILE).write_text(config.model_dump_json())
     tokenizer().save(str(folder / "tokenizer.json"))
     save_model(model.language, str(folder / "model.safetensors"))
     for name, part in (("speech", model.speech), ("codec", model.codec)):
