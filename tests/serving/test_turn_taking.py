@@ -198,9 +198,14 @@ def test_what_is_said_until_after_the_agent_has_ended_is_a_turn() -> None:
     assert "vita_backchannel" not in talk.last(COMMITTED)
 
 
-def test_somebody_far_from_the_phone_is_not_answered_but_a_caller_who_went_away_is() -> None:
+@pytest.mark.parametrize(
+    "turns", [((0.9, True), (0.12, False), (0.12, True)), ((0.5, True), (0.2, True))]
+)
+def test_somebody_far_from_the_phone_is_not_answered_but_a_caller_who_went_away_is(
+    turns: tuple[tuple[float, bool], ...],
+) -> None:
     talk = Talk(audio=SEMANTIC)
-    for loudness, answered in ((0.5, True), (0.12, False), (0.12, True)):
+    for loudness, answered in turns:
         talk.clear()
         talk.speech(800, loudness)
         talk.silence(250)

@@ -13,7 +13,7 @@ from vita_model.serving.events import Json, ProtocolError
 from vita_model.serving.hearing import Hearing, Hearings, Utterance
 from vita_model.serving.items import Message, SpeechPart
 from vita_model.serving.listener import Listener, Turn
-from vita_model.serving.overlap import FAR_DB, CallerLevel, Verdict, loudness
+from vita_model.serving.overlap import FAR_IN_SILENCE_DB, CallerLevel, Verdict, loudness
 from vita_model.serving.patience import silence_ms
 from vita_model.serving.recordings import Recordings
 from vita_model.serving.session import SemanticVad, Session
@@ -263,7 +263,7 @@ class Caller:
             return False
         loud = loudness(samples, WINDOW)
         below = self._level.below(loud)
-        if below is not None and below > FAR_DB and self._far_turns == 0:
+        if below is not None and below > FAR_IN_SILENCE_DB and self._far_turns == 0:
             self._far_turns += 1
             return True
         if self._far_turns:

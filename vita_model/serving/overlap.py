@@ -13,6 +13,9 @@ from vita_model.serving.words import telling, words_of
 
 FAR_DB = 7.5
 """So far below the caller's usual level somebody else is speaking, or not to the phone."""
+FAR_IN_SILENCE_DB = 15.0
+"""The same while the agent is silent: a browser's gain control alone moves a caller by 7.4, and a
+question without an answer is worse than an answer nobody asked for."""
 PLAIN_MS = 400
 """From here on one word that is no backchannel is enough."""
 LATE_MS = 500
