@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vita_model.engine.chat import Chat
 from vita_model.engine.constraint import Constraint
 from vita_model.engine.job import Job, Prompt
 from vita_model.engine.tiny import TinyVoice
@@ -44,14 +45,20 @@ def test_forced_tokens_are_written_and_choices_are_masked(voice: VoiceModel) -> 
 
     def constraint(tools: Sequence[ToolSpec], choice: str, *, parallel: bool) -> Constraint:
         assert (tools, choice, parallel) == ((), "required", True)
-        chat = engine.chat
         call = chat.raw_call("open_door", '{"floor": 3}')
         words = [chat.text(" yes")[0], chat.text(" no")[0]]
         made.append(Dictation(call, words, chat.end))
         return made[-1]
 
-    engine = TorchEngine(parts.language, parts.tokenizer, constraints=constraint)
-    prompt = Prompt([*engine.chat.user(engine.chat.text("Open it?"))], {}, ("query",))
+    chat = Chat(parts.tokenizer)
+    engine = TorchEngine(
+        parts.language,
+        parts.tokenizer,
+        states=chat.states,
+        marks=chat.call_marks,
+        constraints=constraint,
+    )
+    prompt = Prompt([*chat.user(chat.text("Open it?"))], {}, ("query",))
     found: list[State | Text | Call] = []
     ended: list[BaseException | None] = []
     engine.submit(
@@ -74,4 +81,4 @@ def test_forced_tokens_are_written_and_choices_are_masked(voice: VoiceModel) -> 
     assert call == Call("open_door", '{"floor": 3}')
     assert isinstance(text, Text)
     assert text.delta in {" yes", " no"}
-    assert len(made[0].accepted) == len(engine.chat.raw_call("open_door", '{"floor": 3}')) + 1
+    assert len(made[0].accepted) == len(chat.raw_call("open_door", '{"floor": 3}')) + 1

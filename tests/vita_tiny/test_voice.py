@@ -91,7 +91,12 @@ async def test_the_answer_follows_the_facts(voice: VoiceModel, opens: str) -> No
 
 async def test_typed_questions_get_the_typed_state(voice: VoiceModel, facts: str) -> None:
     events = await ask(voice, facts, UserText("How much is a cleaning?"))
-    assert events[0] == State("typed", {"typed": 1.0})
+    state = events[0]
+    assert isinstance(state, State)
+    assert state.marker == "typed"
+    assert {*state.probabilities} == {"query", "typed", "noise"}
+    assert sum(state.probabilities.values()) == pytest.approx(1)
+    assert state.probabilities["typed"] > 0.5
     assert "$85" in text_of(events)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from typing import Protocol
 
 from vita_model.engine.job import Cancelled, Usage
-from vita_model.engine.mouth import Voice
 from vita_model.engine.voice import Call, Done, ReplyEvent, State, Text
 
 
@@ -45,11 +45,26 @@ class Stream:
             yield event
 
 
+class Speech(Protocol):
+    """One answer being spoken. Text may come from any thread."""
+
+    first_audio_s: float
+    """When its first sound came, seconds since it began; 0 before."""
+
+    def feed(self, text: str) -> None:
+        """More text of the answer."""
+        ...
+
+    def finish(self) -> None:
+        """No more text comes."""
+        ...
+
+
 class Answering:
     """Joins what is written and what is spoken of one answer into one stream."""
 
     def __init__(self, stream: Stream, wake: Callable[[], None], image_rows: int) -> None:
-        self.voice: Voice | None = None
+        self.voice: Speech | None = None
         self.usage = Usage()
         self._stream, self._wake, self._image_rows = stream, wake, image_rows
 

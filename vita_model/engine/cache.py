@@ -14,7 +14,7 @@ class Cache:
     """Keys and values of one sequence, with the identity of every row.
 
     Attributes:
-        keys: `[layers, kv_heads, capacity, head_width]`, bfloat16; grows by doubling.
+        keys: `[layers, kv_heads, capacity, head_width]`; grows by doubling.
         values: Like `keys`.
         rows: What stands at each position; the length is the number of rows in use.
     """

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from tokenizers import Tokenizer
 
 from vita_model.engine.grammar import CallMarks
+from vita_model.engine.voice import Marker
 
 SPARE = {
     "☞": "<repo_name>",
@@ -38,6 +39,11 @@ class Chat:
         self.trained_tokens = list(ids.values())
         self.start, self.end = self._special("<|im_start|>"), self._special("<|im_end|>")
         self.newline = self.text("\n")
+
+    @property
+    def states(self) -> dict[Marker, int]:
+        """Token of every state an answer may begin with."""
+        return {"query": self.query, "typed": self.typed, "noise": self.noise}
 
     @property
     def call_marks(self) -> CallMarks:

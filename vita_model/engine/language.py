@@ -1,4 +1,4 @@
-"""A Qwen2 language model on a CPU, stepped for many conversations at once."""
+"""A Qwen2 language model, stepped for many conversations at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class LanguageModel:
         self.shape = weights.shape
         self.table = weights.table
         half = self.shape.head_width // 2
-        self._inverse = self.shape.rope_base ** (-torch.arange(half) / half)
+        inverse = self.shape.rope_base ** (-torch.arange(half) / half)
+        self._inverse = inverse.to(self.table.device)
 
     @property
     def parameters(self) -> int:
@@ -64,19 +65,17 @@ class LanguageModel:
     def row_bytes(self) -> int:
         """Memory of one cached row."""
         shape = self.shape
-        return 2 * 2 * shape.layers * shape.kv_heads * shape.head_width
+        return 2 * self.table.itemsize * shape.layers * shape.kv_heads * shape.head_width
 
     def cache(self, capacity: int = 512) -> Cache:
         """An empty cache."""
         shape = self.shape
         size = (shape.layers, shape.kv_heads, capacity, shape.head_width)
-        return Cache(
-            torch.zeros(size, dtype=torch.bfloat16), torch.zeros(size, dtype=torch.bfloat16)
-        )
+        return Cache(self.table.new_zeros(size), self.table.new_zeros(size))
 
     def rows(self, ids: Sequence[int]) -> Tensor:
-        """Embedding rows, `[n, width]` in bfloat16."""
-        return self.table[torch.tensor(ids, dtype=torch.long)]
+        """Embedding rows, `[n, width]` in the model's type."""
+        return self.table[torch.tensor(ids, dtype=torch.long, device=self.table.device)]
 
     def extend(self, cache: Cache, rows: Tensor, names: Sequence[Hashable]) -> Tensor:
         """Append rows `[n, width]` to a sequence; returns the last hidden state `[width]`."""
@@ -94,11 +93,12 @@ class LanguageModel:
         """
         shape, epsilon = self.shape, self.shape.epsilon
         spans = self._spans(segments)
-        x = torch.cat([segment.rows for segment in segments]).bfloat16()
+        x = torch.cat([segment.rows for segment in segments]).to(self.table)
         few = len(x) <= FEW_ROWS
-        places = torch.cat([torch.arange(s.start, s.total) for s in spans])
+        device = x.device
+        places = torch.cat([torch.arange(s.start, s.total, device=device) for s in spans])
         angle = places[:, None] * self._inverse[None]
-        cos, sin = angle.cos().bfloat16()[:, None], angle.sin().bfloat16()[:, None]
+        cos, sin = angle.cos().to(x)[:, None], angle.sin().to(x)[:, None]
         turning = (shape.heads + shape.kv_heads) * shape.head_width
         for index, layer in enumerate(self._weights.layers):
             h = _norm(x, layer.norm_in, epsilon)
@@ -113,7 +113,7 @@ class LanguageModel:
             x = x + layer.apply("down", F.silu(gate) * up, few=few)
         for segment in segments:
             segment.cache.rows.extend(segment.names)
-        last = x[torch.tensor([span.end - 1 for span in spans])]
+        last = x[torch.tensor([span.end - 1 for span in spans], device=device)]
         return _norm(last, self._weights.norm, epsilon)
 
     def _spans(self, segments: Sequence[Segment]) -> list[_Span]:
@@ -124,7 +124,8 @@ class LanguageModel:
             total, mask = start + count, None
             segment.cache.reserve(total)
             if count > 1:
-                seen = torch.arange(total)[None] <= torch.arange(start, total)[:, None]
+                places = torch.arange(total, device=self.table.device)
+                seen = places[None] <= places[start:, None]
                 mask = seen.repeat_interleave(group, 0)
             spans.append(_Span(segment.cache, begin, begin + count, start, total, mask))
             begin += count

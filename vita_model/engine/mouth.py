@@ -126,9 +126,16 @@ class Mouth:
         self._inbox: deque[Voice] = deque()
         self._voices: list[Voice] = []
 
-    def submit(self, voice: Voice) -> None:
-        """Take a voice. From any thread; wake the scheduler afterwards."""
+    def begin(
+        self,
+        emit: Callable[[Audio], None],
+        end: Callable[[BaseException | None], None],
+        cancelled: Callable[[], bool],
+    ) -> Voice:
+        """As `SpeechLane`. From any thread."""
+        voice = Voice(emit, end, cancelled)
         self._inbox.append(voice)
+        return voice
 
     @property
     def speaking(self) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -67,6 +67,29 @@ class Packed:
         return y
 
 
+class Block(Protocol):
+    """One layer of a language model, in whatever form its matrices are kept."""
+
+    @property
+    def norm_in(self) -> Tensor:
+        """Scale of the norm before attention, `[width]`."""
+        ...
+
+    @property
+    def norm_out(self) -> Tensor:
+        """Scale of the norm before the feed-forward part, `[width]`."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken."""
+        ...
+
+    def apply(self, name: str, x: Tensor, *, few: bool) -> Tensor:
+        """One fused projection (a key of `FUSED`) of `[rows, in]`; `few` rows are a step's tokens."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One block. `packed` is empty when the weights have no four-bit form."""
@@ -94,12 +117,12 @@ class Weights:
     """A whole language model.
 
     Attributes:
-        table: Embedding rows, `[vocabulary, width]` in bfloat16.
-        head: Output rows in int8 with their scales, or bfloat16 rows alone.
+        table: Embedding rows, `[vocabulary, width]`; the model computes in their type, where they are.
+        head: Output rows in int8 with their scales, or rows in the type of the table alone.
     """
 
     shape: BackboneShape
-    layers: list[Layer]
+    layers: Sequence[Block]
     table: Tensor
     head: tuple[Tensor, Tensor | None]
     norm: Tensor

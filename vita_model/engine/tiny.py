@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import count
 
@@ -12,18 +13,17 @@ import torch
 
 from vita_model.audio.ctc_adapter import Tokens, read
 from vita_model.audio.units import transcript
-from vita_model.engine.answering import Answering, Stream
 from vita_model.engine.chat import Chat
 from vita_model.engine.errands import Errands
 from vita_model.engine.grammar import Grammars
-from vita_model.engine.job import Job, Prompt
-from vita_model.engine.layout import LONGEST_PROMPT, Laid, lay_out, system_text
-from vita_model.engine.mouth import Mouth, Voice
+from vita_model.engine.job import Prompt
+from vita_model.engine.layout import LONGEST_PROMPT, lay_out, system_text
+from vita_model.engine.mouth import Mouth
 from vita_model.engine.overheard import Overheard
+from vita_model.engine.replies import Replies
 from vita_model.engine.scheduler import Scheduler, spare_cores
 from vita_model.engine.torch_engine import TorchEngine
 from vita_model.engine.voice import (
-    Done,
     EngineStats,
     Heard,
     ModelCard,
@@ -31,8 +31,6 @@ from vita_model.engine.voice import (
     Request,
     Samples,
     Seen,
-    State,
-    Text,
     ToolSpec,
     UserSpeech,
 )
@@ -58,7 +56,11 @@ class TinyVoice:
         self._chat = Chat(parts.tokenizer)
         self._grammars = Grammars(parts.tokenizer, self._chat.call_marks)
         self._engine = TorchEngine(
-            parts.language, parts.tokenizer, constraints=self._grammars.constraint
+            parts.language,
+            parts.tokenizer,
+            states=self._chat.states,
+            marks=self._chat.call_marks,
+            constraints=self._grammars.constraint,
         )
         self._units = parts.language.table[parts.adapter.unit_ids.long()].float()
         self._sight = Sight(parts.tokenizer, parts.language.table)
@@ -71,6 +73,7 @@ class TinyVoice:
             [self._desk, self._ears, self._engine, self._mouth],
             workers or min(MOST_WORKERS, spare_cores()),
         )
+        self._replies = Replies(self._engine, self._mouth, self._scheduler)
 
     @property
     def card(self) -> ModelCard:
@@ -93,7 +96,7 @@ class TinyVoice:
         asked = replace(request, entries=[*request.entries, UserSpeech(settled)])
         laid = await self._desk.run(self._scheduler, lambda: lay_out(asked, self._chat))
         names = laid.prompt.names[: -len(self._chat.user_close())]
-        await self._compute(request.session_id, Prompt(names, laid.prompt.heard))
+        await self._replies.compute(request.session_id, Prompt(names, laid.prompt.heard))
         return words
 
     def listen(self, samples: Samples) -> list[int]:
@@ -133,14 +136,7 @@ class TinyVoice:
     async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
         """Compute the system prompt of a session."""
         names: list[Hashable] = [*self._chat.system(system_text(instructions, tools))]
-        await self._compute(session_id, Prompt(names, {}))
-
-    async def _compute(self, session_id: str, prompt: Prompt) -> None:
-        """Bring a session's cache to a prompt, unless nobody waits for it any more."""
-        stream = Stream()
-        self._engine.submit(Job(session_id, prompt, stream.put, stream.put, stream.stopped))
-        async for _ in self._follow(stream):
-            pass
+        await self._replies.compute(session_id, Prompt(names, {}))
 
     def reply(self, request: Request) -> AsyncIterator[ReplyEvent]:
         """Stream one reply."""
@@ -151,10 +147,9 @@ class TinyVoice:
         self._answering[request.session_id] += 1
         try:
             laid = await self._desk.run(self._scheduler, lambda: lay_out(request, self._chat))
-            stream = Stream()
-            self._answer(request, laid, stream)
-            async for event in self._follow(stream):
-                yield event
+            async with aclosing(self._replies.answer(request, laid)) as events:
+                async for event in events:
+                    yield event
         finally:
             self._answering[request.session_id] -= 1
             if not self._answering[request.session_id]:
@@ -169,60 +164,7 @@ class TinyVoice:
     def say(self, text: str, voice: str = "default") -> AsyncIterator[ReplyEvent]:
         """Speak a given text."""
         del voice  # there is one
-        return self._say(text)
-
-    async def _say(self, text: str) -> AsyncIterator[ReplyEvent]:
-        stream = Stream()
-
-        def end(error: BaseException | None) -> None:
-            stream.end(error or Done("stop", 0, 0, 0, {"first_audio_s": voice.first_audio_s}))
-
-        voice = self._voice(stream, end)
-        stream.put(Text(text))
-        voice.feed(text)
-        voice.finish()
-        async for event in self._follow(stream):
-            yield event
-
-    async def _follow(self, stream: Stream) -> AsyncIterator[ReplyEvent]:
-        """What a stream gives; leaving stops the work for it."""
-        self._scheduler.wake()
-        try:
-            async for event in stream.events():
-                yield event
-        finally:
-            stream.stop()
-            self._scheduler.wake()
-
-    def _voice(self, stream: Stream, end: Callable[[BaseException | None], None]) -> Voice:
-        voice = Voice(stream.put, end, stream.stopped)
-        self._mouth.submit(voice)
-        return voice
-
-    def _answer(self, request: Request, laid: Laid, stream: Stream) -> None:
-        """Give the language lane its job, and the speech lane the words as they come."""
-        if laid.silent:
-            stream.put(State("noise", {"noise": 1.0}))
-            rows = len(laid.prompt.names)
-            stream.end(Done("stop", rows, 0, 0, image_tokens=laid.image_rows))
-            return
-        answer = Answering(stream, self._scheduler.wake, laid.image_rows)
-        if request.speak:
-            answer.voice = self._voice(stream, answer.spoken)
-        self._engine.submit(
-            Job(
-                request.session_id,
-                laid.prompt,
-                answer.emit,
-                answer.written,
-                stream.stopped,
-                tools=request.tools,
-                tool_choice=request.tool_choice,
-                parallel_calls=request.parallel_calls,
-                limit=request.max_tokens,
-                usage=answer.usage,
-            )
-        )
+        return self._replies.say(text)
 
     def stats(self) -> EngineStats:
         """What is held and done at the moment."""

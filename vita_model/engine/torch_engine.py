@@ -5,19 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from vita_model.engine.cache import Cache
-from vita_model.engine.chat import Chat
 from vita_model.engine.constraint import ConstraintMaker
+from vita_model.engine.grammar import CallMarks
 from vita_model.engine.job import Cancelled, Job
 from vita_model.engine.language import FEW_ROWS, LanguageModel, Segment
 from vita_model.engine.scheduler import NORMAL
-from vita_model.engine.voice import EngineStats
+from vita_model.engine.voice import EngineStats, Marker
 from vita_model.engine.writer import Pen, Writer
 
 ALONE_ROWS = 160
@@ -40,12 +40,13 @@ class TorchEngine:
         model: LanguageModel,
         tokenizer: Tokenizer,
         *,
+        states: Mapping[Marker, int],
+        marks: CallMarks,
         sessions: int = 32,
         constraints: ConstraintMaker,
     ) -> None:
         self.model = model
-        self.chat = Chat(tokenizer)
-        self._writer = Writer(tokenizer, self.chat, constraints)
+        self._writer = Writer(tokenizer, states, marks, constraints)
         self._limit = sessions
         self._sessions: OrderedDict[str, Cache] = OrderedDict()
         self._guard = threading.Lock()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from vita_model.engine.answer import AnswerReader
-from vita_model.engine.chat import Chat
 from vita_model.engine.constraint import ConstraintMaker, next_tokens
+from vita_model.engine.grammar import CallMarks
 from vita_model.engine.job import Job
 from vita_model.engine.voice import Marker, State
 
@@ -34,17 +34,26 @@ class Pen:
 
 
 class Writer:
-    """Writes answers. What it yields is written next; it goes on when the scores after that are shown."""
+    """Writes answers. What it yields is written next; it goes on when the scores after that are shown.
 
-    def __init__(self, tokenizer: Tokenizer, chat: Chat, constraints: ConstraintMaker) -> None:
+    Args:
+        tokenizer: Of the model.
+        states: Token of every state.
+        marks: Tokens around calls and at the end.
+        constraints: What keeps an answer in order.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        states: Mapping[Marker, int],
+        marks: CallMarks,
+        constraints: ConstraintMaker,
+    ) -> None:
         self._tokenizer = tokenizer
-        self._chat = chat
+        self._states = states
+        self._marks = marks
         self._constraints = constraints
-        self._markers: dict[Marker, int] = {
-            "query": chat.query,
-            "typed": chat.typed,
-            "noise": chat.noise,
-        }
 
     def write(self, job: Job, pen: Pen) -> Iterator[Sequence[int]]:
         """One answer: the state first; nothing follows noise."""
@@ -53,13 +62,13 @@ class Writer:
         job.usage.first_token_s = time.perf_counter() - job.begin
         if state.marker == "noise":
             return
-        yield [self._markers[state.marker]]
+        yield [self._states[state.marker]]
         constraint = self._constraints(job.tools, job.tool_choice, parallel=job.parallel_calls)
-        reader = AnswerReader(self._tokenizer, self._chat.call, self._chat.call_end)
+        reader = AnswerReader(self._tokenizer, self._marks.call, self._marks.call_end)
         while job.usage.output_tokens < job.limit:
-            tokens = next_tokens(constraint, pen.scores, self._chat.end)
+            tokens = next_tokens(constraint, pen.scores, self._marks.end)
             tokens = tokens[: job.limit - job.usage.output_tokens]
-            ends = tokens[-1] == self._chat.end
+            ends = tokens[-1] == self._marks.end
             for event in reader.feed(tokens[:-1] if ends else tokens):
                 job.emit(event)
             if ends:
@@ -68,7 +77,7 @@ class Writer:
         job.usage.reason = "length"
 
     def _state(self, pen: Pen, expects: Sequence[Marker]) -> State:
-        ids = [self._markers[marker] for marker in expects]
-        shares = torch.softmax(pen.scores()[torch.tensor(ids)], 0).tolist()
-        probabilities = dict(zip(expects, shares, strict=True))
+        ids = torch.tensor([*self._states.values()])
+        shares = torch.softmax(pen.scores()[ids], 0).tolist()
+        probabilities = dict(zip(self._states, shares, strict=True))
         return State(max(expects, key=lambda m: probabilities[m]), probabilities)
