@@ -7,18 +7,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typing_extensions import override
+
+from vita_model.evaluation.claim_cli import WORK as CLAIM
+from vita_model.evaluation.claim_cli import claim
+from vita_model.evaluation.cli_ends import EXIT_CANNOT, EXIT_STOPPED, end
 
 if TYPE_CHECKING:
+    from vita_model.evaluation.claim.section import ClaimSection
     from vita_model.evaluation.suite import Suite
 
-EXIT_CANNOT = 2
-EXIT_STOPPED = 130
 SEED = 1
 
-app = typer.Typer()
+
+class _ModelOrCommand(TyperGroup):
+    """What is no command's name is a model's."""
+
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["model", *args]
+        return super().parse_args(ctx, args)
 
 
-@app.command()
+app = typer.Typer(cls=_ModelOrCommand, no_args_is_help=True)
+app.command()(claim)
+
+
+@app.command("model")
 def evaluate(
     model: Annotated[str, typer.Argument(help="vita-tiny, or the folder of its weights.")],
     *,
@@ -59,11 +76,11 @@ def evaluate(
             with showing() as show:
                 asyncio.run(ask_all(voice, chosen, run, count, show))
             asyncio.run(voice.close())
-        written = report.write(run, chosen)
+        written = report.write(run, chosen, _claim(run.folder))
     except EvaluationError as error:
-        raise _end(str(error), EXIT_CANNOT) from None
+        raise end(str(error), EXIT_CANNOT) from None
     except KeyboardInterrupt:
-        raise _end("Stopped; the same command goes on.", EXIT_STOPPED) from None
+        raise end("Stopped; the same command goes on.", EXIT_STOPPED) from None
     Console().print(report.terminal(written.sections))
     typer.echo(f"Report: {written.page}")
 
@@ -104,6 +121,17 @@ def _chosen(names: list[str], corpora: list[str]) -> list[Suite[Any]]:
     return found
 
 
+def _claim(folder: Path) -> ClaimSection | None:
+    """The paper's claim, if `vita eval claim` has been run beside this folder or in its usual one."""
+    from vita_model.evaluation.claim.run import finished
+    from vita_model.evaluation.claim.section import section
+
+    for work in (folder.parent / CLAIM.name, CLAIM):
+        if work.is_dir():
+            return section(finished(work), folder)
+    return None
+
+
 def _fingerprint(folder: Path) -> str:
     """Checksum of the weights, so that rows of different ones are never mixed."""
     from vita_model.checkpoint import CheckpointError
@@ -128,11 +156,6 @@ def _load(folder: Path) -> Any:
         return load_voice_model(folder)
     except (CheckpointError, FileNotFoundError) as error:
         raise EvaluationError(f"The weights cannot be used: {error}") from error
-
-
-def _end(message: str, code: int) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from markupsafe import Markup, escape
 from rich.table import Table
 
 from vita_model.evaluation import plots
+from vita_model.evaluation.claim.section import ClaimSection
+from vita_model.evaluation.claim.summary import Mean
 from vita_model.evaluation.figures import Figure, Row, figures
 from vita_model.evaluation.store import Run
 from vita_model.evaluation.suite import Suite
@@ -46,8 +48,8 @@ class Written:
     text: Path
 
 
-def write(run: Run, suites: Sequence[Suite[Any]]) -> Written:
-    """Write `report.html` and `report.md` over all rows of the given suites."""
+def write(run: Run, suites: Sequence[Suite[Any]], claim: ClaimSection | None = None) -> Written:
+    """Write `report.html` and `report.md` over all rows of the given suites, and the claim."""
     sections = []
     for suite in suites:
         rows = run.rows(suite.name)
@@ -59,13 +61,25 @@ def write(run: Run, suites: Sequence[Suite[Any]]) -> Written:
     content = files("vita_model.evaluation")
     papers = yaml.safe_load(content.joinpath("paper.yaml").read_text(encoding="utf-8"))
     shown = {section.name: examples(section.rows) for section in sections}
-    written = Written(sections, run.folder / "report.html", run.folder / "report.md")
     given = {"about": run.about, "sections": sections, "papers": papers, "shown": shown}
-    for file, name in ((written.page, "report.html.j2"), (written.text, "report.md.j2")):
+    page, text = _write_both(run.folder, {**given, "claim": claim})
+    _write_figures(run.folder / "figures.json", sections)
+    return Written(sections, page, text)
+
+
+def write_claim(folder: Path, claim: ClaimSection) -> Path:
+    """Write the report of the claim alone; gives its page."""
+    about = {"model": "the paper's claim", "command": "claim"}
+    return _write_both(folder, {"about": about, "claim": claim})[0]
+
+
+def _write_both(folder: Path, given: Mapping[str, Any]) -> tuple[Path, Path]:
+    page, text = folder / "report.html", folder / "report.md"
+    content = files("vita_model.evaluation")
+    for file, name in ((page, "report.html.j2"), (text, "report.md.j2")):
         template = content.joinpath(name).read_text(encoding="utf-8")
         file.write_text(_render(template, name, given), encoding="utf-8")
-    _write_figures(run.folder / "figures.json", sections)
-    return written
+    return page, text
 
 
 def _render(template: str, name: str, given: Mapping[str, Any]) -> str:
@@ -73,7 +87,7 @@ def _render(template: str, name: str, given: Mapping[str, Any]) -> str:
         autoescape=name.endswith(".html.j2"), trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"value": value, "interval": interval, "bar": bar, "verdict": verdict}
-    environment.filters["marked"] = marked
+    environment.filters |= {"marked": marked, "mean": mean, "spread": spread}
     return environment.from_string(template).render(**given)
 
 
@@ -109,6 +123,18 @@ def examples(rows: Sequence[Row]) -> list[Row]:
 def marked(text: str) -> Markup:
     """A text for the page, with `words` set as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
+
+
+def mean(found: Mean | None) -> str:
+    """`82.3 %`, or nothing."""
+    return "" if found is None else f"{_number(found.value)} %"
+
+
+def spread(found: Mean | None) -> str:
+    """`75.1 to 88.0`; nothing with a single seed."""
+    if found is None or len(found.values) < 2:
+        return ""
+    return " to ".join(map(_number, found.interval))
 
 
 def value(figure: Figure) -> str:
