@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Lexicon:
     def tones(voice: str, word: str) -> np.ndarray:
         rng = np.random.default_rng(list(f"{voice}{word}".encode()))
-        time = np.arange(2_400) / 16_000
+        time = np.arange(1_200) / 16_000
         return np.sin(2 * np.pi * rng.uniform(200, 3_000) * time).astype(np.float32)
 
     return lexicon(tmp_path_factory.mktemp("words") / "lexicon.npz", tones)
@@ -60,12 +60,12 @@ def test_arms_are_trained_once_measured_and_reported(spoken: Lexicon, tmp_path: 
     arms = {name: shortened(name) for name in ("three stages", "speech without stages")}
     steps: list[tuple[str, str]] = []
     one = setting(spoken, tmp_path, report=lambda done: steps.append((done.arm, done.stage)))
-    results = run_arms(one, [1, 2], arms)
-    assert [(r.arm, r.seed) for r in results] == [(a, s) for s in (1, 2) for a in arms]
+    results = run_arms(one, [1], arms)
+    assert [(r.arm, r.seed) for r in results] == [(a, 1) for a in arms]
     assert ("speech without stages", "1.3") not in steps  # it shares what three stages made
     assert {r.end[WRITTEN][1] > 0 for r in results} == {True}
     count = len(steps)
-    assert run_arms(one, [1, 2], arms) == results
+    assert run_arms(one, [1], arms) == results
     assert len(steps) == count
     page = report.write_claim(tmp_path, section(finished(tmp_path, arms), tmp_path))
     text = page.with_suffix(".md").read_text()
