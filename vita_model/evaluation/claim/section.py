@@ -22,7 +22,7 @@ from vita_model.evaluation.claim.summary import (
 
 ABOUT = (
     "The paper's claim is that training in three stages adds speech without losing what was learnt "
-    "about pictures. Here it is tried with a model of half a million weights in a world of 37 words: "
+    "about pictures. Here it is tried with a model of a million weights in a world of 37 words: "
     "drawn pictures, words read by espeak-ng and flite, four of the voices only in the test. All "
     "arms of a seed begin with the same language model, learn at the same rates, and read the same "
     "number of examples of every kind (`speech alone, no stages` leaves pictures and typed talk out "
