@@ -87,6 +87,7 @@ def evaluate(
 
 def _suites() -> dict[str, Callable[[], Suite[Any]]]:
     from vita_model.evaluation.suites.agent import AgentSuite
+    from vita_model.evaluation.suites.duplex import DuplexSuite
     from vita_model.evaluation.suites.hearing import HearingSuite
     from vita_model.evaluation.suites.latency import LatencySuite
     from vita_model.evaluation.suites.markers import MarkerSuite
@@ -99,6 +100,7 @@ def _suites() -> dict[str, Callable[[], Suite[Any]]]:
         "markers": lambda: MarkerSuite(SEED),
         "speech": lambda: SpeechSuite(SEED),
         "pictures": lambda: PictureSuite(SEED),
+        "duplex": DuplexSuite,
         "latency": lambda: LatencySuite(SEED),
     }
 
