@@ -216,6 +216,7 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        verify: bool = False,
         fast: Form | None = None,
         bits: Bits | None = None,
         **options: object,
@@ -231,7 +232,8 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
             cache_dir: Where downloads are kept.
             local_files_only: Never download.
             token: For repositories that are not public.
-            fast: See `load_model`, also for the next.
+            verify: See `load_model`, also for the next two.
+            fast: Weights arranged for an x86 CPU.
             bits: Fewer bits for the language model.
             options: Anything that is set is refused.
 
@@ -251,7 +253,8 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
             token=token,
         )
         kind = weight_type(dtype) if isinstance(dtype, str) else dtype
-        whole = load_model(folder, dtype=kind, device=device_map or "cpu", fast=fast, bits=bits)
+        where = device_map or "cpu"
+        whole = load_model(folder, dtype=kind, device=where, verify=verify, fast=fast, bits=bits)
         return cast(Self, whole.language)
 
     @override

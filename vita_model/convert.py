@@ -30,7 +30,7 @@ def convert(
     Args:
         folder: A copy of the published repository.
         sums: SHA-256 of files of the folder, verified before any of them is opened.
-        vision: Sizes of the vision tower, which are published elsewhere; None takes the known ones.
+        vision: Sizes of the vision tower; see `published.folder_config`.
 
     Raises:
         CheckpointError: A file is missing, unreadable or not the pinned one.

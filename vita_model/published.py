@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
 
 import yaml
@@ -253,7 +253,9 @@ def folder_config(folder: Path, vision: VisionConfig | None = None) -> VitaConfi
 
     Args:
         folder: A copy of the published repository.
-        vision: Sizes of the vision tower, which are published elsewhere; None takes the known ones.
+        vision: Sizes of the vision tower, which are published in a repository of its own. None
+            reads that one's `config.json` if a folder of its name lies in `folder`, and takes the
+            known sizes otherwise.
 
     Raises:
         CheckpointError: A file is missing or unreadable.
@@ -262,11 +264,23 @@ def folder_config(folder: Path, vision: VisionConfig | None = None) -> VitaConfi
     hub = _read(folder / "config.json")
     recipes = sorted(folder.glob("*/train.yaml"))
     recipe = _read(recipes[0]) if recipes else None
-    config = hub_config(hub, recipe, vision)
+    config = hub_config(hub, recipe, vision or _tower_beside(folder, hub))
     if not (folder / SPEECH_FOLDER).is_dir():
         return config
     codec = codec_config(_read(folder / CODEC_FOLDER / "model.json"))
     return config.model_copy(update={"speech": _stored_speech(folder), "codec": codec})
+
+
+def _tower_beside(folder: Path, hub: Mapping[str, Any]) -> VisionConfig | None:
+    """Only the last part of its name counts: a configuration must not point out of the folder."""
+    name = PurePosixPath(str(hub.get("mm_vision_tower"))).name
+    for path in folder.glob("*/config.json"):
+        if path.parent.name == name:
+            try:
+                return vision_config(_read(path))
+            except (KeyError, TypeError) as error:
+                raise CheckpointError(f"{path} is incomplete: {error}") from error
+    return None
 
 
 def hub_config(
@@ -279,7 +293,7 @@ def hub_config(
     Args:
         hub: The published `config.json`.
         recipe: The audio encoder's `train.yaml`; None takes the known sizes.
-        vision: See `folder_config`.
+        vision: Sizes of the vision tower; None takes the known ones.
 
     Raises:
         CheckpointError: An entry is missing.

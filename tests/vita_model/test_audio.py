@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -61,6 +63,12 @@ def test_the_shortest_utterance_is_named():
 def test_lengths(seconds, frames, positions):
     assert features.frame_count(int(seconds * 16000)) == frames
     assert features.language_positions(frames) == positions
+
+
+def test_the_formula_of_lengths_holds_for_every_number_of_frames():
+    for frames in range(7, 3_000):
+        formula = math.ceil(math.ceil((math.ceil((frames - 2) / 2) - 2) / 2) / 2)
+        assert features.language_positions(frames) == formula, frames
 
 
 def test_audio_shorter_than_a_frame_gives_no_frame():

@@ -43,8 +43,7 @@ def test_a_prefix_needs_prefix_layers():
         SpeechDecoder(config).begin(torch.zeros(1, 4, 32), torch.zeros(1, 2, 32))
 
 
-@pytest.mark.parametrize("frames", [1, 2, 13, 60])
-def test_each_code_is_six_hundred_samples(frames):
+def test_each_code_is_six_hundred_samples():
     config = CodecConfig(
         initial_channels=32,
         latent_size=16,
@@ -53,9 +52,11 @@ def test_each_code_is_six_hundred_samples(frames):
         global_tokens=(0,) * 8,
         encoder=False,
     )
-    wave = TiCodec(config).decode(torch.zeros(1, frames, 1, dtype=torch.int64))
+    codec = TiCodec(config).eval()
     assert config.hop == 600
-    assert wave.shape == (1, 1, 600 * frames)
+    for frames in range(1, 61):
+        wave = codec.decode(torch.zeros(1, frames, 1, dtype=torch.int64))
+        assert wave.shape == (1, 1, 600 * frames)
 
 
 def _ramp(ids):

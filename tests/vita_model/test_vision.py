@@ -31,28 +31,28 @@ def test_features_are_halved_and_the_class_row_dropped():
 
 
 @pytest.mark.parametrize(
-    ("size", "units"),
+    ("size", "units", "tokens"),
     [
-        ((448, 448), 1),
-        ((100, 100), 1),
-        ((896, 448), 3),
-        ((500, 2000), 5),
-        ((1280, 768), 7),
-        ((640, 480), 13),
-        ((800, 600), 13),
-        ((1024, 768), 13),
-        ((320, 240), 13),
-        ((352, 288), 13),
-        ((1280, 720), 9),
-        ((1920, 1080), 9),
-        ((1080, 1920), 9),
-        ((3000, 300), 11),
+        ((448, 448), 1, 256),
+        ((100, 100), 1, 256),
+        ((896, 448), 3, 768),
+        ((500, 2000), 5, 1280),
+        ((1280, 768), 7, 1792),
+        ((640, 480), 13, 3328),
+        ((800, 600), 13, 3328),
+        ((1024, 768), 13, 3328),
+        ((320, 240), 13, 3328),
+        ((352, 288), 13, 3328),
+        ((1280, 720), 9, 2304),
+        ((1920, 1080), 9, 2304),
+        ((1080, 1920), 9, 2304),
+        ((3000, 300), 11, 2816),
     ],
 )
-def test_number_of_tiles(size, units):
+def test_number_of_tiles_and_of_their_tokens(size, units, tokens):
     columns, rows = tiling.grid(*size)
     assert columns * rows + (columns * rows > 1) == units
-    assert VisionConfig().rows_per_tile == 256
+    assert units * VisionConfig().rows_per_tile == tokens
 
 
 def test_tiles_are_cut_row_by_row_with_a_thumbnail_last():
