@@ -22,6 +22,7 @@ EXIT_CANNOT_LISTEN = 3
 EXIT_NO_CHECKPOINT = 4
 
 _DEVICE = "Where the weights go: cpu, cuda, cuda:1, or auto for all there is."
+_ONE_DEVICE = "Where a large model runs: cpu, cuda, cuda:1, or auto for a GPU if there is one."
 _BITS = "Bits of the language model's weights, for a GPU too small for all."
 _FAST = "Arrange the parts that hear, see and speak for an x86 CPU, in this form."
 _DTYPE = "Type of the weights, such as bfloat16; auto keeps the stored one."
@@ -42,7 +43,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 8090,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder of the weights; vita-tiny if left out.")
+        Path | None, typer.Option(help="Folder of vita-tiny or VITA-1.5; vita-tiny if left out.")
     ] = None,
     max_sessions: Annotated[int, typer.Option(min=1, help="Sessions served at once.")] = 8,
     keys_file: Annotated[
@@ -72,6 +73,10 @@ def serve(
     drain_s: Annotated[
         float, typer.Option(min=0, help="Seconds that running sessions get to end at shutdown.")
     ] = 30.0,
+    device: Annotated[str, typer.Option(help=_ONE_DEVICE)] = "cpu",
+    dtype: Annotated[str, typer.Option(help=_DTYPE)] = "auto",
+    bits: Annotated[Literal["int8", "int4"] | None, typer.Option(help=_BITS)] = None,
+    fast: Annotated[Literal["float32", "bfloat16", "int8"] | None, typer.Option(help=_FAST)] = None,
 ) -> None:
     """Serve a model over the OpenAI Realtime protocol."""
     from vita_model.serving.door import ListenError, open_listener
@@ -89,7 +94,7 @@ def serve(
     except ListenError as error:
         raise _end(str(error), EXIT_CANNOT_LISTEN) from None
     with listener:
-        voice = _load(checkpoint)
+        voice = _load(checkpoint, device=device, dtype=dtype, bits=bits, fast=fast)
         try:
             asyncio.run(run_server(voice, listener, config, drain_s))
         except ListenError as error:
@@ -169,6 +174,7 @@ def chat(
     from vita_model.media import MediaError
     from vita_model.placement import device_named
     from vita_model.processor import ContextError, Message, VitaProcessor
+    from vita_model.published import UnsupportedVariantError
     from vita_model.speech.player import PlayerError
     from vita_model.speech.speak import VoicelessError
 
@@ -176,7 +182,7 @@ def chat(
         where, kind = device_named(device), weight_type(dtype)
         processor = VitaProcessor.from_pretrained(checkpoint)
         whole = load_model(checkpoint, device=where, dtype=kind, fast=fast, bits=bits)
-    except CheckpointError as error:
+    except (CheckpointError, UnsupportedVariantError) as error:
         reason = str(error).rstrip(".")
         raise _end(f"The checkpoint cannot be used: {reason}.", EXIT_NO_CHECKPOINT) from None
     message = Message(text=text, images=image or (), video=video, audio=audio)
@@ -277,16 +283,24 @@ def _read_key(file: Path) -> str:
     return key
 
 
-def _load(checkpoint: Path | None) -> VoiceModel:
+def _load(
+    checkpoint: Path | None,
+    *,
+    device: str = "cpu",
+    dtype: str = "auto",
+    bits: Literal["int8", "int4"] | None = None,
+    fast: Literal["float32", "bfloat16", "int8"] | None = None,
+) -> VoiceModel:
     if checkpoint is not None and not checkpoint.exists():
         message = f"There is no checkpoint at {checkpoint}; give the folder of the weights."
         raise _end(message, EXIT_NO_CHECKPOINT)
     from vita_model.checkpoint import CheckpointError
     from vita_model.engine.load import load_voice_model
+    from vita_model.published import UnsupportedVariantError
 
     try:
-        return load_voice_model(checkpoint)
-    except (CheckpointError, FileNotFoundError) as error:
+        return load_voice_model(checkpoint, device=device, dtype=dtype, bits=bits, fast=fast)
+    except (CheckpointError, UnsupportedVariantError, FileNotFoundError) as error:
         reason = str(error).rstrip(".")
         raise _end(f"The checkpoint cannot be used: {reason}.", EXIT_NO_CHECKPOINT) from None
 

@@ -15,6 +15,7 @@ from vita_model.audio.read import Waveform, read_audio
 from vita_model.checkpoint import CheckpointError
 from vita_model.media import Source
 from vita_model.prompt import TRANSCRIBE, Media, Turn, build_prompt, tokenize
+from vita_model.splice import AUDIO
 
 if TYPE_CHECKING:
     from vita_model.assembly import VitaModel
@@ -42,6 +43,13 @@ def second_pass_ids(processor: VitaProcessor) -> list[int]:
         lambda text: processor.tokenizer.encode(text, add_special_tokens=False).ids,
     )
     return [*ids, processor.state().tokens["query"]]
+
+
+def second_pass_parts(processor: VitaProcessor) -> tuple[list[int], list[int]]:
+    """The same without the state, before and after the utterance's rows."""
+    *ids, _ = second_pass_ids(processor)
+    place = ids.index(AUDIO)
+    return ids[:place], ids[place + 1 :]
 
 
 def most_tokens(rows: int) -> int:

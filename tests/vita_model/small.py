@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from vita_model.assembly import CONFIG_FILE, build_model
+from vita_model.assembly import CONFIG_FILE, VitaModel, build_model
 from vita_model.config import (
     AdapterConfig,
     AudioEncoderConfig,
@@ -57,11 +59,39 @@ def tokenizer() -> Tokenizer:
     """One token a byte, and the special ones."""
     found = byte_tokenizer()
     found.add_special_tokens([AddedToken(text) for text in ("<|im_start|>", "<|im_end|>")])
-    found.add_tokens([AddedToken(glyph, normalized=False) for glyph in "☞☜☟"])
+    plain = (*"☞☜☟", "<tool_call>", "</tool_call>")
+    found.add_tokens([AddedToken(text, normalized=False) for text in plain])
     return found
 
 
-def checkpoint(folder: Path, config: VitaConfig = TINY) -> Path:
+def say_by_heart(model: VitaModel, *, to_speech: str = "☞") -> None:
+    """Let its language model know one thing only: which token follows which.
+
+    Speech is `to_speech` to it and "Hey." the answer, to typed words it sings without end.
+    """
+    known = tokenizer()
+    language = model.language
+    chains = (("\n", to_speech), ("☞", "H", "e", "y", ".", "<|im_end|>"), ("☜", "l", "a", " ", "l"))
+    with torch.no_grad():
+        for layer in language.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        table, head = language.model.embed_tokens.weight, language.lm_head.weight
+        table.zero_()
+        head.zero_()
+        place = 0
+        for chain in chains:
+            ids = [known.encode(text, add_special_tokens=False).ids[0] for text in chain]
+            for token, after in itertools.pairwise(ids):
+                table[token, place], head[after, place] = 1.0, 1.0
+                place += 1
+
+
+def checkpoint(
+    folder: Path,
+    config: VitaConfig = TINY,
+    teach: Callable[[VitaModel], None] = lambda _: None,
+) -> Path:
     """Write the model, whose utterances are short, and its tokenizer into a folder."""
     torch.manual_seed(7)
     model = build_model(config)
@@ -70,6 +100,7 @@ def checkpoint(folder: Path, config: VitaConfig = TINY) -> Path:
         model.speech.out_fnn.bias.zero_()
         model.speech.out_fnn.bias[0] = 6.0
         model.speech.out_fnn.bias[config.speech.end] = 3.0
+    teach(model)
     (folder / CONFIG_FILE).write_text(config.model_dump_json())
     tokenizer().save(str(folder / "tokenizer.json"))
     save_model(model.language, str(folder / "model.safetensors"))

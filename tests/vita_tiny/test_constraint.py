@@ -80,5 +80,5 @@ def test_forced_tokens_are_written_and_choices_are_masked(voice: VoiceModel) -> 
     call, text = events
     assert call == Call("open_door", '{"floor": 3}')
     assert isinstance(text, Text)
-    assert text.delta in {" yes", " no"}
+    assert text.delta in {"yes", "no"}
     assert len(made[0].accepted) == len(chat.raw_call("open_door", '{"floor": 3}')) + 1

@@ -33,7 +33,7 @@ class AnswerReader:
                 self._body.append(token)
             else:
                 self._written.append(token)
-        text = self._decode(self._written)
+        text = self._decode(self._written).lstrip()
         if len(text) > len(self._shown) and not text.endswith("�"):
             events.append(Text(text[len(self._shown) :]))
             self._shown = text

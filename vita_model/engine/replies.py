@@ -52,6 +52,15 @@ class Replies:
         async for _ in self._follow(stream):
             pass
 
+    async def write(self, session_id: str, prompt: Prompt, limit: int) -> str:
+        """What the model writes to a prompt: text alone, nothing of it is spoken."""
+        stream = Stream()
+        self._engine.submit(
+            Job(session_id, prompt, stream.put, stream.put, stream.stopped, limit=limit)
+        )
+        async with aclosing(self._follow(stream)) as events:
+            return "".join([e.delta async for e in events if isinstance(e, Text)]).strip()
+
     async def answer(self, request: Request, laid: Laid) -> AsyncGenerator[ReplyEvent]:
         """Answer a conversation that has been laid out."""
         stream = Stream()

@@ -53,6 +53,11 @@ def condition(model: VitaModel, tokenizer: Tokenizer, words: str) -> Tensor:
     return rows.reshape(1, -1, decoder.config.hidden_size).to(decoder.norm.weight)
 
 
+def speakable(words: str) -> bool:
+    """Whether there is anything in a text that sounds."""
+    return _WORD.search(words) is not None
+
+
 def _phrases(text: str | Iterable[str]) -> Iterator[str]:
     """Phrases of a text; of a growing one each as soon as it is complete."""
     rest = ""
@@ -100,7 +105,7 @@ def speak(
 
     for phrase in _phrases(text):
         words = normalised(phrase.strip()).lower()
-        if not _WORD.search(words):
+        if not speakable(words):
             continue
         stream = LowLatencyStream(decode, plan)
         hidden = condition(model, tokenizer, words)

@@ -1,0 +1,251 @@
+"""VITA-1.5's structure behind a real socket: random weights that know two answers by heart."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from openai import AsyncOpenAI
+from openai.resources.realtime.realtime import AsyncRealtimeConnection
+from PIL import Image
+from typer.testing import CliRunner
+
+from tests.vita_model.small import TINY, checkpoint, say_by_heart
+from vita_model.cli import app
+from vita_model.engine.load import load_voice_model
+from vita_model.engine.voice import VoiceModel
+from vita_model.serving.door import open_listener
+from vita_model.serving.server import ServerConfig, serving
+
+pytestmark = pytest.mark.integration
+
+WEATHER = {
+    "type": "function",
+    "name": "weather",
+    "description": "The weather of a day.",
+    "parameters": {
+        "type": "object",
+        "properties": {"day": {"type": "string", "enum": ["today", "tomorrow"]}},
+        "required": ["day"],
+        "additionalProperties": False,
+    },
+}
+TYPED = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Sing!"}]}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("large"), teach=say_by_heart)
+
+
+@pytest.fixture(scope="module")
+def voice(folder: Path) -> Iterator[VoiceModel]:
+    found = load_voice_model(folder)
+    yield found
+    asyncio.run(found.close())
+
+
+@asynccontextmanager
+async def served(voice: VoiceModel) -> AsyncIterator[str]:
+    listener = open_listener("127.0.0.1", 0)
+    host, port = listener.getsockname()
+    async with serving(voice, listener, ServerConfig()):
+        yield f"{host}:{port}"
+
+
+def connect(address: str) -> AbstractAsyncContextManager[AsyncRealtimeConnection]:
+    client = AsyncOpenAI(base_url=f"http://{address}/v1", api_key="none")
+    return client.realtime.connect(model="VITA-1.5")
+
+
+@dataclass
+class Answer:
+    heard: str = ""
+    deltas: list[str] = field(default_factory=list)
+    audio: bytearray = field(default_factory=bytearray)
+    call: tuple[str, str] = ("", "")
+    response: Any = None
+
+    @property
+    def state(self) -> str:
+        return str(self.response.metadata["vita_state"])
+
+
+async def say(connection: AsyncRealtimeConnection, pcm: bytes) -> None:
+    for at in range(0, len(pcm), 48_000):
+        piece = base64.b64encode(pcm[at : at + 48_000]).decode()
+        await connection.input_audio_buffer.append(audio=piece)
+
+
+async def answer(
+    connection: AsyncRealtimeConnection, enough: Callable[[Answer], bool] | None = None
+) -> Answer:
+    """The next answer, up to its end or until what has come of it is enough."""
+    found = Answer()
+    async for event in connection:
+        match event.type:
+            case "conversation.item.input_audio_transcription.completed":
+                found.heard = event.transcript
+            case "response.output_audio_transcript.delta":
+                found.deltas.append(event.delta)
+            case "response.output_audio.delta":
+                found.audio += base64.b64decode(event.delta)
+            case "response.function_call_arguments.done":
+                found.call = (event.name, event.arguments)
+            case "response.done":
+                found.response = event.response
+                break
+        if enough is not None and enough(found):
+            break
+    return found
+
+
+async def wanted(connection: AsyncRealtimeConnection, **session: Any) -> None:
+    audio = {"input": {"transcription": {"model": "vita"}}}
+    await connection.session.update(
+        session={"type": "realtime", "instructions": "Be brief.", "audio": audio} | session
+    )
+
+
+async def test_a_spoken_turn_is_answered_aloud_with_its_words(
+    voice: VoiceModel, question: bytes
+) -> None:
+    async with served(voice) as address, connect(address) as connection:
+        await wanted(connection)
+        await say(connection, question)
+        found = await answer(connection)
+    assert found.response.status == "completed"
+    assert "".join(found.deltas) == "Hey."
+    assert len(found.audio) / 2 / 24_000 > 0.02
+    assert found.heard == "Hey."  # without a transcript head the language model is asked
+    assert found.state == "query"
+    shares = [float(found.response.metadata[f"vita_p_{n}"]) for n in ("query", "typed", "noise")]
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+
+
+async def test_what_is_noise_to_the_model_gets_no_answer(tmp_path: Path, question: bytes) -> None:
+    teach = functools.partial(say_by_heart, to_speech="☟")
+    voice = load_voice_model(checkpoint(tmp_path, teach=teach))
+    async with served(voice) as address, connect(address) as connection:
+        await wanted(connection)
+        await say(connection, question)
+        found = await answer(connection)
+    await voice.close()
+    assert found.state == "noise"
+    assert not found.response.output
+    assert not found.audio
+    assert found.response.usage.output_tokens == 0
+
+
+async def test_a_picture_takes_the_rows_of_one_tile(voice: VoiceModel, question: bytes) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(out, "JPEG")
+    url = f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+    item = {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_image", "image_url": url}],
+    }
+    async with served(voice) as address, connect(address) as connection:
+        await wanted(connection)
+        await connection.conversation.item.create(item=item)
+        await say(connection, question)
+        found = await answer(connection)
+    assert "".join(found.deltas) == "Hey."
+    assert TINY.vision is not None
+    details = found.response.usage.input_token_details
+    assert details.image_tokens == TINY.vision.rows_per_tile
+
+
+async def test_random_weights_make_valid_calls_and_go_on_with_the_result(voice: VoiceModel) -> None:
+    async with served(voice) as address, connect(address) as connection:
+        await wanted(connection, tools=[WEATHER], tool_choice="required")
+        await connection.conversation.item.create(item=TYPED)
+        await connection.response.create()
+        called = await answer(connection)
+        (item,) = called.response.output
+        await connection.conversation.item.create(
+            item={"type": "function_call_output", "call_id": item.call_id, "output": '"rain"'}
+        )
+        await connection.response.create(response={"tool_choice": "none"})
+        told = await answer(connection)
+    name, arguments = called.call
+    assert name == "weather"
+    assert json.loads(arguments)["day"] in {"today", "tomorrow"}
+    assert "".join(told.deltas) == "Hey."
+
+
+async def test_a_question_stops_an_answer_without_end(voice: VoiceModel, question: bytes) -> None:
+    async with served(voice) as address, connect(address) as connection:
+        await wanted(connection)
+        await connection.conversation.item.create(item=TYPED)
+        await connection.response.create()
+        begun = await answer(connection, lambda found: bool(found.audio))
+        await say(connection, question)
+        stopped = await answer(connection)
+        after = await answer(connection)
+    assert begun.audio
+    assert stopped.response.status == "cancelled"
+    assert stopped.response.status_details.reason == "turn_detected"
+    assert "".join(after.deltas) == "Hey."
+
+
+async def test_two_sessions_are_answered_at_once(voice: VoiceModel, question: bytes) -> None:
+    async with (
+        served(voice) as address,
+        connect(address) as singer,
+        connect(address) as speaker,
+    ):
+        await asyncio.gather(wanted(singer), wanted(speaker))
+        await singer.conversation.item.create(item=TYPED)
+        await singer.response.create()
+        await answer(singer, lambda found: bool(found.audio))
+        await say(speaker, question)
+        found = await answer(speaker)
+        await singer.response.cancel()
+        song = await answer(singer)
+    assert "".join(found.deltas) == "Hey."
+    assert song.response.status == "cancelled"
+
+
+async def test_the_licence_of_the_weights_is_shown(voice: VoiceModel) -> None:
+    async with served(voice) as address, httpx.AsyncClient() as client:
+        told = (await client.get(f"http://{address}/healthz")).text
+    assert "Research and education only" in told
+
+
+def refusal(*options: str) -> str:
+    result = CliRunner().invoke(app, ["serve", "--port", "0", *options])
+    assert result.exit_code == 4
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def test_bad_checkpoints_are_one_sentence(tmp_path: Path, folder: Path) -> None:
+    config = tmp_path / "config.json"
+    assert "config.json" in refusal("--checkpoint", str(tmp_path))
+    config.write_text('{"model_type": "llama"}')
+    assert "'llama'" in refusal("--checkpoint", str(tmp_path))
+    config.write_text('{"model_type": "vita-Qwen2"}')
+    assert "incomplete" in refusal("--checkpoint", str(tmp_path), "--dtype", "bfloat16")
+    assert "vita-tiny" in refusal("--dtype", "bfloat16")
+    assert "no type" in refusal("--checkpoint", str(folder), "--dtype", "bfloat17")
+    assert "no device" in refusal("--checkpoint", str(folder), "--device", "nowhere")
+
+
+def test_a_voiceless_checkpoint_is_refused(tmp_path: Path, folder: Path) -> None:
+    settings = json.loads((folder / "vita.json").read_text())
+    (tmp_path / "vita.json").write_text(json.dumps(settings | {"speech": None, "codec": None}))
+    for name in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / name).symlink_to(folder / name)
+    assert "speech decoder" in refusal("--checkpoint", str(tmp_path))

@@ -1,0 +1,219 @@
+"""VITA-1.5's structure behind the voice interface: hears, sees, thinks and speaks in worker threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import count
+
+import torch
+
+from vita_model.assembly import VitaModel
+from vita_model.checkpoint import CheckpointError
+from vita_model.engine.errands import Errands
+from vita_model.engine.grammar import CallMarks, Grammars
+from vita_model.engine.job import Prompt
+from vita_model.engine.language import LanguageModel
+from vita_model.engine.replies import Replies
+from vita_model.engine.scheduler import Scheduler, spare_cores
+from vita_model.engine.stock import stock_weights
+from vita_model.engine.torch_engine import TorchEngine
+from vita_model.engine.vita_ear import Ear
+from vita_model.engine.vita_layout import Block, head, lay_out
+from vita_model.engine.vita_mouth import Reader, VitaMouth
+from vita_model.engine.voice import (
+    EngineStats,
+    Heard,
+    ModelCard,
+    PictureError,
+    ReplyEvent,
+    Request,
+    Samples,
+    Seen,
+    ToolSpec,
+)
+from vita_model.processor import VitaProcessor
+from vita_model.speech.speak import VoicelessError
+from vita_model.transcribe import most_tokens, second_pass_parts
+from vita_model.vision import tiling
+from vita_model.vision.picture import read_picture
+
+NAME = "VITA-1.5"
+LICENCE = "VITA-1.5's own licence"
+LICENCE_NOTE = "Research and education only: no commercial use, no use in production."
+
+
+class VitaVoice:
+    """The large model. Implements `VoiceModel`.
+
+    Args:
+        model: On one device, in the type it computes in.
+        processor: Of the same checkpoint.
+        workers: Threads; None takes three beside a GPU, which wait for it, and else at most two.
+
+    Raises:
+        CheckpointError: It cannot speak, or its tokenizer lacks the marks of tool calls.
+    """
+
+    input_rate = 16_000
+
+    def __init__(
+        self, model: VitaModel, processor: VitaProcessor, *, workers: int | None = None
+    ) -> None:
+        self.model, self.processor = model, processor
+        try:
+            reader = Reader(model, processor.tokenizer)
+        except VoicelessError as error:
+            raise CheckpointError(
+                "its weights hold no speech decoder and codec, and callers must hear something;"
+                " put vita_tts_ckpt beside them"
+            ) from error
+        self.output_rate = reader.rate
+        marks = call_marks(processor)
+        self._grammars = Grammars(processor.tokenizer, marks)
+        self._engine = TorchEngine(
+            LanguageModel(stock_weights(model.language)),
+            processor.tokenizer,
+            states=processor.state().tokens,
+            marks=marks,
+            constraints=self._grammars.constraint,
+        )
+        self._ear = Ear(model)
+        self._numbers = count()
+        self._mouth = VitaMouth(reader)
+        self._ears, self._desk = Errands(), Errands()
+        on_cpu = self._engine.model.table.device.type == "cpu"
+        self._scheduler = Scheduler(
+            [self._desk, self._ears, self._engine, self._mouth],
+            workers or (min(2, spare_cores()) if on_cpu else 3),
+        )
+        self._replies = Replies(self._engine, self._mouth, self._scheduler)
+        modules = (model.language, model.speech, model.codec, model.transcript)
+        tensors = [p for module in modules if module is not None for p in module.parameters()]
+        self._parameters = sum(tensor.numel() for tensor in tensors)
+        self._bytes = sum(tensor.nbytes for tensor in tensors)
+
+    @property
+    def card(self) -> ModelCard:
+        """Name, size and licence of the weights."""
+        return ModelCard(NAME, LICENCE, LICENCE_NOTE, self._parameters)
+
+    async def hear(self, samples: Samples) -> Heard:
+        """Encode one utterance; beyond a minute only the last part is heard.
+
+        Without a transcript head the language model is asked for the words, which takes as long as
+        an answer of the same length.
+        """
+        heard = await self._ears.run(self._scheduler, lambda: self._hear(samples))
+        if heard.features is None or self._ear.writes:
+            return heard
+        return replace(heard, transcript=await self._ask_for_words(heard.features))
+
+    def _hear(self, samples: Samples) -> Heard:
+        rows = self._ear.rows(samples)
+        block = None if rows is None else Block(("heard", next(self._numbers)), rows)
+        words = "" if rows is None else self._ear.words(samples)
+        return Heard(words, block, len(samples) / self.input_rate)
+
+    async def _ask_for_words(self, block: Block) -> str:
+        before, after = second_pass_parts(self.processor)
+        names = [*before, *block.names(), *after]
+        rows = dict(zip(block.names(), block.rows.unbind(), strict=True))
+        limit = most_tokens(len(block.rows))
+        session_id = f"words of {block.name}"
+        try:
+            return await self._replies.write(session_id, Prompt(names, rows, ("query",)), limit)
+        finally:
+            self._engine.close(session_id)
+
+    async def hear_partly(self, request: Request, samples: Samples) -> str:
+        """Words of an utterance that goes on, if the checkpoint has a transcript head."""
+        if not self._ear.writes:
+            return ""
+        session_id = request.session_id
+        return await self._ears.run(
+            self._scheduler, lambda: self._ear.words_so_far(session_id, samples), background=True
+        )
+
+    async def see(self, data: bytes) -> Seen:
+        """Look at one picture: one tile, squeezed to a square."""
+        return await self._ears.run(self._scheduler, lambda: self._see(data))
+
+    @torch.inference_mode()
+    def _see(self, data: bytes) -> Seen:
+        vision = self.model.config.vision
+        if vision is None:
+            raise PictureError("This model has no eye; leave pictures out.")
+        size = vision.image_size
+        pixels = tiling.batch(tiling.tiles(read_picture(data, size), 1, size), size)
+        rows = self.model.language.embed_images(pixels.to(self._engine.model.table.device))[0]
+        return Seen(Block(("seen", next(self._numbers)), rows), rows.shape[0])
+
+    async def check_tools(self, tools: Sequence[ToolSpec]) -> None:
+        """Compile the grammar of a tool list; the answers that follow find it ready."""
+        await asyncio.to_thread(self._grammars.compile, tools)
+
+    async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
+        """Compute the system prompt of a session."""
+        names = await self._desk.run(
+            self._scheduler, lambda: head(self.processor, instructions, tools)
+        )
+        await self._replies.compute(session_id, Prompt(names, {}))
+
+    def reply(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        """Stream one reply.
+
+        Raises:
+            ContextError: The last turn alone is too long.
+        """
+        return self._reply(request)
+
+    async def _reply(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        laid = await self._desk.run(self._scheduler, lambda: lay_out(request, self.processor))
+        async with aclosing(self._replies.answer(request, laid)) as events:
+            async for event in events:
+                yield event
+
+    def say(self, text: str, voice: str = "default") -> AsyncIterator[ReplyEvent]:
+        """Speak a given text."""
+        del voice  # the codec's configuration names the one there is
+        return self._replies.say(text)
+
+    def stats(self) -> EngineStats:
+        """What is held and done at the moment. Sessions on a GPU take nothing of the machine's memory."""
+        stats, language = self._engine.stats(), self._engine.model
+        most = self.model.config.max_length * 2 * language.row_bytes
+        return replace(
+            stats,
+            replies=max(stats.replies, self._mouth.speaking),
+            session_bytes=most if language.table.device.type == "cpu" else 0,
+            weight_bytes=self._bytes,
+            step_s=self._scheduler.step_s(),
+        )
+
+    async def forget(self, session_id: str) -> None:
+        """Drop the session's cache."""
+        self._engine.close(session_id)
+        self._ear.forget(session_id)
+
+    async def close(self) -> None:
+        """Stop the worker threads."""
+        await asyncio.to_thread(self._scheduler.close)
+
+
+def call_marks(processor: VitaProcessor) -> CallMarks:
+    """How Qwen2.5 marks calls; no other special token, state or unused id belongs into an answer.
+
+    Raises:
+        CheckpointError: The tokenizer does not know the marks.
+    """
+    tokenizer, state = processor.tokenizer, processor.state()
+    call, call_end = (tokenizer.token_to_id(tag) for tag in ("<tool_call>", "</tool_call>"))
+    if call is None or call_end is None:
+        raise CheckpointError("its tokenizer lacks <tool_call>; use the one of Qwen2.5")
+    added = tokenizer.get_added_tokens_decoder()
+    unused = range(tokenizer.get_vocab_size(), processor.config.language.vocab_size)
+    others = {*added, *state.tokens.values(), *unused} - {call, call_end, state.end}
+    return CallMarks(call, call_end, state.end, "\n", "\n", reserved=tuple(sorted(others)))
