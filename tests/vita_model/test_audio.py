@@ -46,6 +46,17 @@ def test_the_shortest_utterance_is_named():
         WhaleEncoder(SMALL)(torch.zeros(1, 6, 80), torch.tensor([6]))
 
 
+def test_an_encoder_trains_in_a_process_that_listened_first():
+    width = 36  # of no other test, so that its tables are first made here
+    sizes = {"hidden_size": width, "heads": 4, "layers": 1}
+    encoder = WhaleEncoder(SMALL.model_copy(update=sizes))
+    with torch.inference_mode():
+        encoder(features.filter_bank(torch.randn(16_000))[None], torch.tensor([98]))
+    with torch.enable_grad():
+        encoder(torch.randn(1, 98, 80), torch.tensor([98])).hidden.square().sum().backward()
+    assert all(weight.grad is not None for weight in encoder.parameters())
+
+
 @pytest.mark.parametrize(
     ("seconds", "frames", "positions"),
     [

@@ -24,6 +24,7 @@ class Encoded(NamedTuple):
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # A table first made for inference is kept for training too.
 def _sinusoids(length: int, width: int) -> Tensor:
     steps = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
     angles = torch.arange(length, dtype=torch.float32)[:, None] * steps

@@ -39,6 +39,7 @@ def _mel(hertz: float) -> float:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # A table first made for inference is kept for training too.
 def _mel_filters(bins: int) -> Tensor:
     """Triangles in the mel domain, `[bins, 257]`; the Nyquist column is zero.
 
@@ -56,6 +57,7 @@ def _mel_filters(bins: int) -> Tensor:
 
 
 @lru_cache(maxsize=1)
+@torch.inference_mode(False)  # A table first made for inference is kept for training too.
 def _window() -> Tensor:
     return torch.hann_window(FRAME_LENGTH, periodic=False) ** 0.85
 
