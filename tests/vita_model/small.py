@@ -55,23 +55,29 @@ def byte_tokenizer(*, use_regex: bool = True) -> Tokenizer:
     return found
 
 
-def tokenizer() -> Tokenizer:
-    """One token a byte, and the special ones."""
+def tokenizer(*more: str) -> Tokenizer:
+    """One token a byte, and the special ones; one for each of `more`."""
     found = byte_tokenizer()
     found.add_special_tokens([AddedToken(text) for text in ("<|im_start|>", "<|im_end|>")])
-    plain = (*"☞☜☟", "<tool_call>", "</tool_call>")
+    plain = (*"☞☜☟", "<tool_call>", "</tool_call>", *more)
     found.add_tokens([AddedToken(text, normalized=False) for text in plain])
     return found
 
 
-def say_by_heart(model: VitaModel, *, to_speech: str = "☞") -> None:
+def say_by_heart(model: VitaModel, *, to_speech: str = "☞", call: str | None = None) -> None:
     """Let its language model know one thing only: which token follows which.
 
-    Speech is `to_speech` to it and "Hey." the answer, to typed words it sings without end.
+    Speech is `to_speech` to it and "Hey." the answer, to typed words it sings without end. After
+    "Hey." comes `call`, which is one token of its tokenizer.
     """
-    known = tokenizer()
+    known = tokenizer() if call is None else tokenizer(call)
+    calls = () if call is None else ("<tool_call>", call, "</tool_call>")
     language = model.language
-    chains = (("\n", to_speech), ("☞", "H", "e", "y", ".", "<|im_end|>"), ("☜", "l", "a", " ", "l"))
+    chains = (
+        ("\n", to_speech),
+        ("☞", "H", "e", "y", ".", *calls, "<|im_end|>"),
+        ("☜", "l", "a", " ", "l"),
+    )
     with torch.no_grad():
         for layer in language.model.layers:
             layer.self_attn.o_proj.weight.zero_()
