@@ -1,25 +1,25 @@
-"""What every language engine does. Each check takes an engine of `small.save`'s checkpoint."""
+"""What every engine does. Each check takes a host of an engine with `small`'s weights."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 import jsonschema
 import torch
 from torch import Tensor
 
 from tests.engines import small
-from vita_model.engine.answer import AnswerReader
-from vita_model.engine.engine import LanguageEngine, Plan, RowsError, Step
-from vita_model.engine.voice import Call, ToolError, ToolSpec
+from tests.engines.host import Answer, Host
+from vita_model.engine.engine import RowsError
+from vita_model.engine.job import Cancelled
+from vita_model.engine.voice import State, Text, ToolError, ToolSpec
 
-Check = Callable[[LanguageEngine], Awaitable[None]]
-MARKS = small.marks()
-IDS = small.tokenizer().token_to_id
-STATES = (IDS("☞"), IDS("☟"))
+Check = Callable[[Host], Awaitable[None]]
+MARKS, STATES = small.marks(), small.states()
+TOLERANCE = 0.35
+"""How much less likely than the likeliest a choice may be, in scores of a spread of 25."""
 BOOK = ToolSpec(
     "book",
     "",
@@ -36,203 +36,229 @@ BOOK = ToolSpec(
 END = ToolSpec("end_call", "", {})
 
 
-def rows(count: int, seed: int, width: int) -> Tensor:
-    """Rows as an encoder might give them."""
-    return 0.2 * torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
+def ids(count: int, seed: int) -> list[int]:
+    """A prompt of tokens."""
+    made = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count,), generator=made).tolist()
 
 
-async def answer(engine: LanguageEngine, name: str, plan: Plan) -> list[int]:
-    """All tokens of an answer."""
-    return [token async for step in engine.generate(name, plan) for token in step.tokens]
+def heard(count: int, seed: int) -> dict[Hashable, Tensor]:
+    """Rows as an encoder might give them, each with a name."""
+    width = small.model().config.hidden_size
+    rows = 0.2 * torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
+    return {("heard", seed, place): row for place, row in enumerate(rows)}
 
 
-def greedy(given: Tensor, count: int) -> list[int]:
-    """What transformers writes, with what never belongs into an answer left out."""
-    model = small.model()
-    never = [*MARKS.reserved, MARKS.call, MARKS.call_end]
-    embeds, written = given[None], list[int]()
-    with torch.inference_mode():
-        while len(written) < count:
-            scores = model(inputs_embeds=embeds).logits[0, -1]
-            scores[never] = float("-inf")
-            written.append(int(scores.argmax()))
-            if written[-1] == MARKS.end:
-                break
-            row = model.model.embed_tokens(torch.tensor([[written[-1]]]))
-            embeds = torch.cat([embeds, row], 1)
-    return written
+def said(answer: Answer) -> list[int]:
+    """The tokens of an answer, its state first."""
+    assert answer.state is not None
+    return [STATES[answer.state.marker], *small.tokenizer().encode(answer.text).ids]
 
 
-async def tokens_are_those_of_transformers(engine: LanguageEngine) -> None:
-    """Over two turns, of rows and of ids."""
-    given = rows(150, 1, engine.width)
-    await engine.open("a")
-    await engine.append("a", given)
-    written = await answer(engine, "a", Plan(24))
-    assert written == greedy(given, 24)
-    assert engine.length("a") == 150 + len(written)
-    await engine.append("a", [1, 2, 3, 4])
-    turned = torch.cat([given, engine.embed(written), engine.embed([1, 2, 3, 4])])
-    assert await answer(engine, "a", Plan(12)) == greedy(turned, 12)
+@torch.inference_mode()
+def likeliest(
+    names: Sequence[Hashable], rows: dict[Hashable, Tensor], answer: Answer, limit: int
+) -> None:
+    """The answer is what transformers would write after these rows."""
+    tokens = said(answer)
+    assert len(tokens) == limit
+    table = small.model().model.embed_tokens.weight
+    known = [table[name] if isinstance(name, int) else rows[name] for name in names]
+    embeds = torch.stack([*known, *(table[token] for token in tokens[:-1])])
+    scores = small.model()(inputs_embeds=embeds[None]).logits[0, len(names) - 1 :]
+    scores[1:, [*MARKS.reserved, MARKS.call, MARKS.call_end]] = float("-inf")
+    chosen = scores[1:].gather(1, torch.tensor(tokens[1:])[:, None])[:, 0]
+    assert float((scores[1:].amax(1) - chosen).max()) < TOLERANCE
 
 
-async def rows_in_pieces_make_no_difference(engine: LanguageEngine) -> None:
-    """As when the caller is still speaking."""
-    given = rows(300, 2, engine.width)
-    await engine.open("a")
-    for start in range(0, 300, 75):
-        await engine.append("a", given[start : start + 75])
-    assert await answer(engine, "a", Plan(8)) == greedy(given, 8)
+async def answers_are_those_of_transformers(host: Host) -> None:
+    """Over two turns, of rows and of ids; the second computes only what is new."""
+    rows = heard(70, 1)
+    names = [*ids(90, 1), *rows]
+    first = await host.ask("two", names, heard=rows, limit=20)
+    likeliest(names, rows, first, 20)
+    assert first.usage.input_tokens == 160
+    assert first.usage.reason == "length"
+    names = [*names, *said(first), MARKS.end, *ids(30, 2)]
+    second = await host.ask("two", names, heard=rows, limit=12)
+    likeliest(names, rows, second, 12)
+    assert second.usage.cached_tokens >= 128
 
 
-async def what_was_cut_is_forgotten(engine: LanguageEngine) -> None:
-    """An answer is cut to what was heard."""
-    given = rows(140, 3, engine.width)
-    await engine.open("a")
-    await engine.append("a", given)
-    first = await answer(engine, "a", Plan(10))
-    await engine.truncate("a", 140)
-    assert engine.length("a") == 140
-    assert await answer(engine, "a", Plan(10)) == first
-    await engine.truncate("a", 130)
-    await engine.truncate("a", 1_000)
-    assert await answer(engine, "a", Plan(6)) == greedy(given[:130], 6)
+async def prompts_computed_ahead_make_no_difference(host: Host) -> None:
+    """As while the caller is still speaking."""
+    rows = heard(300, 2)
+    names = [*rows]
+    for end in range(75, 301, 75):
+        ahead = await host.ask("ahead", names[:end], heard=rows, expects=())
+        assert ahead.state is None
+    answer = await host.ask("ahead", names, heard=rows, limit=8)
+    likeliest(names, rows, answer, 8)
+    assert answer.usage.cached_tokens >= 256
 
 
-async def conversations_do_not_mix(engine: LanguageEngine) -> None:
+async def what_was_cut_is_forgotten(host: Host) -> None:
+    """An answer is cut to what was heard; another goes on from there."""
+    rows = heard(140, 3)
+    names = [*rows]
+    first = await host.ask("cut", names, heard=rows, limit=10)
+    again = await host.ask("cut", names, heard=rows, limit=10)
+    assert again.text == first.text
+    shorter = [*names[:130], *ids(6, 3)]
+    likeliest(shorter, rows, await host.ask("cut", shorter, heard=rows, limit=6), 6)
+
+
+async def conversations_do_not_mix(host: Host) -> None:
     """Several at once, of different lengths."""
-    given = [rows(60 + 40 * index, 10 + index, engine.width) for index in range(4)]
-    for index, one in enumerate(given):
-        await engine.open(str(index))
-        await engine.append(str(index), one)
-    found = await asyncio.gather(*(answer(engine, str(index), Plan(8)) for index in range(4)))
-    assert list(found) == [greedy(one, 8) for one in given]
-    assert engine.stats().sessions >= 4
+    given = [heard(60 + 40 * index, 10 + index) for index in range(4)]
+    answers = await asyncio.gather(
+        *(host.ask(f"mix {i}", [*rows], heard=rows, limit=8) for i, rows in enumerate(given))
+    )
+    for rows, answer in zip(given, answers, strict=True):
+        likeliest([*rows], rows, answer, 8)
+    assert host.engine.stats().sessions >= 4
     for index in range(4):
-        await engine.close(str(index))
+        host.engine.close(f"mix {index}")
+    assert host.engine.stats().replies == 0
 
 
-async def the_first_token_is_a_state(engine: LanguageEngine) -> None:
-    """And a mute state ends the answer."""
-    given = rows(40, 4, engine.width)
+async def the_state_comes_first(host: Host) -> None:
+    """Of those that may be, with how likely each was; nothing follows noise."""
+    rows = heard(40, 4)
+    table = torch.stack([*rows.values()])[None]
     with torch.inference_mode():
-        scores = small.model()(inputs_embeds=given[None]).logits[0, -1]
-    shares = torch.softmax(scores[list(STATES)], 0).tolist()
-    for mute in ((), STATES):
-        await engine.open("a")
-        await engine.append("a", given)
-        plan = Plan(4, first=STATES, mute=frozenset(mute))
-        steps: list[Step] = [step async for step in engine.generate("a", plan)]
-        assert steps[0].tokens == (STATES[shares.index(max(shares))],)
-        for token, share in zip(STATES, shares, strict=True):
-            assert abs(steps[0].shares[token] - share) < 0.01
-        assert (len(steps) == 1) == bool(mute)
+        scores = small.model()(inputs_embeds=table).logits[0, -1]
+    shares = torch.softmax(scores[[*STATES.values()]], 0).tolist()
+    known = dict(zip(STATES, shares, strict=True))
+    for expects in (("query", "noise"), ("typed",), ("noise",)):
+        answer = await host.ask("state", [*rows], heard=rows, expects=expects, limit=4)
+        assert answer.state is not None
+        assert answer.state.marker == max(expects, key=lambda marker: known[marker])
+        assert bool(answer.text) == (answer.state.marker != "noise")
+        for marker, share in answer.state.probabilities.items():
+            assert abs(share - known[marker]) < 0.05
 
 
-async def calls_are_valid(engine: LanguageEngine) -> None:
+async def calls_are_valid(host: Host) -> None:
     """Whatever the weights."""
     for seed in range(3):
-        await engine.open("a")
-        await engine.append("a", rows(30, 20 + seed, engine.width))
-        plan = Plan(200, tools=(BOOK, END), tool_choice="required", parallel_calls=False)
-        written = await answer(engine, "a", plan)
-        assert written[-1] == MARKS.end
-        assert engine.length("a") == 30 + len(written)
-        (call,) = AnswerReader(small.tokenizer(), MARKS.call, MARKS.call_end).feed(written[:-1])
-        assert isinstance(call, Call)
+        plan = {"tools": (BOOK, END), "tool_choice": "required", "parallel_calls": False}
+        answer = await host.ask("call", ids(30, 20 + seed), limit=200, **plan)
+        (call,) = answer.calls
+        assert answer.text == ""
+        assert answer.usage.reason == "stop"
         tool = {"book": BOOK, "end_call": END}[call.name]
         jsonschema.validate(json.loads(call.arguments), tool.parameters)
 
 
-async def a_call_that_does_not_fit_is_cut(engine: LanguageEngine) -> None:
+async def a_call_may_follow_a_call_but_words_may_not(host: Host) -> None:
+    """Several calls in one answer."""
+    plan = {"tools": (END,), "tool_choice": "required"}
+    answer = await host.ask("calls", ids(30, 24), limit=400, **plan)
+    assert answer.text == ""
+    assert {call.name for call in answer.calls} == {"end_call"}
+
+
+async def a_call_that_does_not_fit_is_cut(host: Host) -> None:
     """At the limit, and nothing is called."""
-    await engine.open("a")
-    await engine.append("a", rows(30, 30, engine.width))
-    written = await answer(engine, "a", Plan(9, tools=(BOOK,), tool_choice="book"))
-    assert written[0] == MARKS.call
-    assert len(written) == 9
-    assert AnswerReader(small.tokenizer(), MARKS.call, MARKS.call_end).feed(written) == []
+    answer = await host.ask("short", ids(30, 30), limit=9, tools=(BOOK,), tool_choice="book")
+    assert answer.calls == []
+    assert answer.text == ""
+    assert (answer.usage.output_tokens, answer.usage.reason) == (9, "length")
 
 
-async def an_answer_ends_when_it_is_aborted(engine: LanguageEngine) -> None:
-    """From another task; the conversation goes on after it."""
-    await engine.open("a")
-    await engine.append("a", rows(30, 5, engine.width))
-    seen = 0
-    async for step in engine.generate("a", Plan(400)):
-        seen += len(step.tokens)
-        if seen >= 3:
-            await engine.abort("a")
-    assert 3 <= seen < 400
-    assert engine.length("a") == 30 + seen
-    assert len(await answer(engine, "a", Plan(2))) in {1, 2}
+async def a_cancelled_answer_ends_and_the_others_go_on(host: Host) -> None:
+    """Its session is free again."""
+    other = asyncio.gather(host.ask("stays", ids(30, 5), limit=200))
+    stream, usage = host.begin("goes", ids(30, 6), limit=550)
+    async for event in stream.events():
+        if isinstance(event, Text):
+            host.leave(stream)
+            break
+    again = await host.ask("goes", ids(30, 6), limit=4)
+    assert usage.output_tokens < 550
+    assert len(again.text) == 3
+    (stays,) = await other
+    assert len(stays.text) == 199
+    assert host.engine.stats().replies == 0
 
 
-async def an_answer_ends_when_nobody_reads_it(engine: LanguageEngine) -> None:
-    """The iterator is closed."""
-    await engine.open("a")
-    await engine.append("a", rows(30, 6, engine.width))
-    async with aclosing(engine.generate("a", Plan(400))) as steps:  # type: ignore[type-var]
-        await anext(steps)
-    assert engine.stats().replies == 0
-    assert engine.length("a") <= 32
+async def one_cancelled_before_its_turn_never_begins(host: Host) -> None:
+    """It waits behind another of its session."""
+    first, _ = host.begin("turn", ids(30, 7), limit=60)
+    second, usage = host.begin("turn", ids(30, 8), limit=60)
+    host.leave(second)
+    assert isinstance(await anext(first.events()), State)
+    assert (await host.ask("turn", ids(30, 9), limit=2)).text
+    assert usage.output_tokens == 0
 
 
-async def bad_rows_harm_nobody(engine: LanguageEngine) -> None:
+async def bad_rows_harm_nobody(host: Host) -> None:
     """They are refused before anything is computed."""
-    await engine.open("a")
-    await engine.append("a", [5, 6, 7])
-    bad = rows(4, 7, engine.width)
-    bad[2, 3] = float("nan")
-    for wrong in (
-        rows(4, 7, engine.width + 1),
-        rows(4, 7, engine.width)[0],
-        torch.ones(4, engine.width, dtype=torch.long),
-        bad,
-        [1, -1],
-        [100_000],
-        rows(small.LIMIT, 7, engine.width),
-    ):
-        try:
-            await engine.append("a", wrong)
-        except RowsError:
-            assert engine.length("a") == 3
-        else:
-            raise AssertionError(f"rows were taken: {wrong}")
-    assert await answer(engine, "a", Plan(4)) == greedy(engine.embed([5, 6, 7]), 4)
+    width = small.model().config.hidden_size
+    nan = torch.zeros(width)
+    nan[3] = float("nan")
+    good = asyncio.gather(host.ask("good", ids(30, 31), limit=100))
+    for row in (torch.zeros(width + 1), torch.zeros(1, width), torch.ones(width).long(), nan):
+        await refused(host, [1, "row", 2], {"row": row})
+    await refused(host, [1, "another"], {})
+    await refused(host, [1, -1], {})
+    await refused(host, [100_000], {})
+    await refused(host, [], {})
+    if host.longest is not None:
+        await refused(host, ids(host.longest, 32), {})
+    (answer,) = await good
+    assert len(answer.text) == 99
+    likeliest([5, 6, 7], {}, await host.ask("bad", [5, 6, 7], limit=4), 4)
 
 
-async def answers_that_cannot_be_given_are_refused(engine: LanguageEngine) -> None:
-    """With a reason, and the conversation is as it was."""
-    await engine.open("a")
-    ring = Plan(4, tools=(END,), tool_choice="ring")
-    faults = ((Plan(4), RowsError), (Plan(small.LIMIT), RowsError), (ring, ToolError))
-    for plan, fault in faults:
-        try:
-            await answer(engine, "a", plan)
-        except fault:
-            await engine.append("a", [9])
-        else:
-            raise AssertionError(f"{plan} was answered")
-    await engine.close("a")
-    await engine.close("a")
+async def refused(host: Host, names: list[Hashable], rows: dict[Hashable, Tensor]) -> None:
+    """This prompt is no prompt."""
     try:
-        await engine.append("a", [1])
-    except KeyError:
+        await host.ask("bad", names, heard=rows, limit=4)
+    except RowsError:
         return
-    raise AssertionError("a closed conversation took rows")
+    raise AssertionError(f"these rows were taken: {names[:3]}")
+
+
+async def a_tool_that_is_not_there_ends_one_answer(host: Host) -> None:
+    """With the reason."""
+    try:
+        await host.ask("ring", ids(9, 40), limit=4, tools=(END,), tool_choice="ring")
+    except ToolError:
+        assert (await host.ask("ring", ids(9, 40), limit=4)).text
+    else:
+        raise AssertionError("a tool was called that nobody offered")
+
+
+async def what_runs_at_the_end_is_told(host: Host) -> None:
+    """The last check: the engine goes."""
+    stream, _ = host.begin("last", ids(30, 50), limit=550)
+    reading = stream.events()
+    assert isinstance(await anext(reading), State)
+    host.close()
+    try:
+        async for _ in reading:
+            pass
+    except Cancelled:
+        raise AssertionError("the end of the engine looks like a caller who left") from None
+    except RuntimeError:
+        return
+    raise AssertionError("an answer ended as if it were complete")
 
 
 CHECKS: tuple[Check, ...] = (
-    tokens_are_those_of_transformers,
-    rows_in_pieces_make_no_difference,
+    answers_are_those_of_transformers,
+    prompts_computed_ahead_make_no_difference,
     what_was_cut_is_forgotten,
     conversations_do_not_mix,
-    the_first_token_is_a_state,
+    the_state_comes_first,
     calls_are_valid,
+    a_call_may_follow_a_call_but_words_may_not,
     a_call_that_does_not_fit_is_cut,
-    an_answer_ends_when_it_is_aborted,
-    an_answer_ends_when_nobody_reads_it,
+    a_cancelled_answer_ends_and_the_others_go_on,
+    one_cancelled_before_its_turn_never_begins,
     bad_rows_harm_nobody,
-    answers_that_cannot_be_given_are_refused,
+    a_tool_that_is_not_there_ends_one_answer,
+    what_runs_at_the_end_is_told,
 )

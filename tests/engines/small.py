@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -10,12 +11,14 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from tests.vita_model.small import byte_tokenizer
 from vita_model.engine.grammar import CallMarks
+from vita_model.engine.voice import Marker
 
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>", "☞", "☜", "☟")
 LIMIT = 640
-"""Rows of a conversation."""
+"""Rows of a conversation, answer included."""
 
 
+@cache
 def tokenizer() -> Tokenizer:
     """One token a byte, and the special ones."""
     found = byte_tokenizer(use_regex=False)
@@ -29,8 +32,19 @@ def marks() -> CallMarks:
     return CallMarks(call, call_end, end, "\n", "\n", reserved=(start, *states))
 
 
+def states() -> dict[Marker, int]:
+    """Tokens of states."""
+    find = tokenizer().token_to_id
+    return {"query": find("☞"), "typed": find("☜"), "noise": find("☟")}
+
+
+@cache
 def model() -> Qwen2ForCausalLM:
-    """Random weights, large enough that its choices are clear."""
+    """Random weights, large enough that its choices are clear.
+
+    It writes nothing but ASCII without spaces, so that text tells its tokens, and ends no answer by
+    itself.
+    """
     torch.manual_seed(3)
     config = Qwen2Config(
         vocab_size=272,
@@ -42,9 +56,15 @@ def model() -> Qwen2ForCausalLM:
         max_position_embeddings=2 * LIMIT,
         tie_word_embeddings=False,
         initializer_range=0.2,
-        eos_token_id=tokenizer().token_to_id("<|im_end|>"),
+        eos_token_id=marks().end,
     )
-    return Qwen2ForCausalLM(config).eval()
+    found = Qwen2ForCausalLM(config).eval()
+    letters = [chr(code) for code in range(128) if not chr(code).isspace()]
+    spoken = {tokenizer().encode(letter).ids[0] for letter in letters}
+    silent = set(range(config.vocab_size)) - spoken - {marks().call, *states().values()}
+    with torch.no_grad():
+        found.lm_head.weight[sorted(silent)] = 0.0
+    return found
 
 
 def save(folder: Path) -> Path:

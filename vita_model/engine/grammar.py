@@ -73,6 +73,16 @@ class Grammars:
         if tools:
             self._matcher(tools)
 
+    def text(self, tools: Sequence[ToolSpec], choice: str = "auto") -> str:
+        """The grammar of one call, from after its mark to before the next, as llguidance's Lark text.
+
+        Raises:
+            ToolError: See `constraint`.
+        """
+        offered = _offered(tools, choice)
+        self._matcher(offered)
+        return self._lark(offered)
+
     def constraint(
         self, tools: Sequence[ToolSpec], choice: str = "auto", *, parallel: bool = True
     ) -> ToolConstraint:
@@ -88,15 +98,13 @@ class Grammars:
         """
         if choice == "none" or not tools:
             return ToolConstraint(self._marks, None)
-        if choice in {"auto", "required"}:
-            matcher = self._matcher(tools)
-            return ToolConstraint(
-                self._marks, matcher, must_call=choice == "required", parallel=parallel
-            )
-        named = [tool for tool in tools if tool.name == choice]
-        if not named:
-            raise ToolError(f"No tool is named {choice!r}: tool_choice must name one on offer.")
-        return ToolConstraint(self._marks, self._matcher(named), must_call=True, parallel=False)
+        named = choice not in {"auto", "required"}
+        return ToolConstraint(
+            self._marks,
+            self._matcher(_offered(tools, choice)),
+            must_call=choice != "auto",
+            parallel=parallel and not named,
+        )
 
     def _matcher(self, tools: Sequence[ToolSpec]) -> LLMatcher:
         key = json.dumps([[tool.name, tool.parameters] for tool in tools])
@@ -104,7 +112,7 @@ class Grammars:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        matcher = LLMatcher(self._tokens, self._grammar(tools), log_level=0)
+        matcher = self._fresh(tools)
         if matcher.is_error():
             raise self._fault(tools, matcher.get_error())
         matcher.deep_copy().compute_bitmask()  # the first mask of a grammar takes longest
@@ -114,7 +122,11 @@ class Grammars:
                 self._kept.popitem(last=False)
         return matcher
 
-    def _grammar(self, tools: Sequence[ToolSpec]) -> str:
+    def _fresh(self, tools: Sequence[ToolSpec]) -> LLMatcher:
+        grammar = LLMatcher.grammar_from_lark(self._lark(tools))
+        return LLMatcher(self._tokens, grammar, log_level=0)
+
+    def _lark(self, tools: Sequence[ToolSpec]) -> str:
         rules = [f"start: {' | '.join(f'call_{index}' for index in range(len(tools)))}"]
         for index, tool in enumerate(tools):
             try:
@@ -126,15 +138,24 @@ class Grammars:
             body = json.dumps({**schema, "x-guidance": JSON_STYLE})
             tail = "}" + self._marks.after
             rules.append(f"call_{index}: {json.dumps(head)} %json {body} {json.dumps(tail)}")
-        return LLMatcher.grammar_from_lark("\n".join(rules))
+        return "\n".join(rules)
 
     def _fault(self, tools: Sequence[ToolSpec], error: str) -> ToolError:
         """Which tool is at fault, and why."""
         for tool in tools:
-            alone = LLMatcher(self._tokens, self._grammar([tool]), log_level=0)
+            alone = self._fresh([tool])
             if alone.is_error():
                 return _tool_error(tool, _reason(alone.get_error()))
         return ToolError(f"These tools cannot be offered together: {_reason(error)}.")
+
+
+def _offered(tools: Sequence[ToolSpec], choice: str) -> Sequence[ToolSpec]:
+    if choice in {"auto", "required"}:
+        return tools
+    named = [tool for tool in tools if tool.name == choice]
+    if not named:
+        raise ToolError(f"No tool is named {choice!r}: tool_choice must name one on offer.")
+    return named
 
 
 def _tool_error(tool: ToolSpec, reason: str) -> ToolError:
@@ -173,6 +194,26 @@ class ToolConstraint:
         self._most_calls = MOST_CALLS if parallel else 1
         self._calls = 0
         self._open: LLMatcher | None = None
+
+    @property
+    def calling(self) -> bool:
+        """A call is being written."""
+        return self._open is not None
+
+    @property
+    def may_call(self) -> bool:
+        """Tools are on offer."""
+        return self._grammar is not None
+
+    @property
+    def calls(self) -> int:
+        """Complete calls so far."""
+        return self._calls
+
+    @property
+    def complete(self) -> bool:
+        """The call being written has all its text."""
+        return self._open is not None and self._open.is_stopped()
 
     def forced(self) -> Sequence[int]:
         """Tokens that must come next.

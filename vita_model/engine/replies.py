@@ -7,10 +7,10 @@ from contextlib import aclosing
 from typing import Protocol
 
 from vita_model.engine.answering import Answering, Speech, Stream
+from vita_model.engine.engine import Engine
 from vita_model.engine.job import Job, Prompt
 from vita_model.engine.layout import Laid
 from vita_model.engine.scheduler import Lane, Scheduler
-from vita_model.engine.torch_engine import TorchEngine
 from vita_model.engine.voice import Audio, Done, ReplyEvent, Request, State, Text
 
 
@@ -42,7 +42,7 @@ class SpeechLane(Lane, Protocol):
 class Replies:
     """Streams answers, spoken texts, and the end of prompts that are only computed."""
 
-    def __init__(self, engine: TorchEngine, mouth: SpeechLane, scheduler: Scheduler) -> None:
+    def __init__(self, engine: Engine, mouth: SpeechLane, scheduler: Scheduler) -> None:
         self._engine, self._mouth, self._scheduler = engine, mouth, scheduler
 
     async def compute(self, session_id: str, prompt: Prompt) -> None:

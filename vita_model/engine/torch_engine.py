@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vita_model.engine.cache import Cache
 from vita_model.engine.constraint import ConstraintMaker
+from vita_model.engine.engine import RowsError, checked_rows
 from vita_model.engine.grammar import CallMarks
 from vita_model.engine.job import Cancelled, Job
 from vita_model.engine.language import FEW_ROWS, LanguageModel, Segment
@@ -29,7 +30,7 @@ MOST_WRITING = 32
 
 
 class TorchEngine:
-    """A lane of jobs. Those of one session run one after another.
+    """Implements `Engine`: a lane of jobs.
 
     A step writes one token for every answer under way, all in one pass, and then takes a bounded
     number of prompt rows, in turns from the jobs that still read theirs.
@@ -92,6 +93,11 @@ class TorchEngine:
         self._advance(writing[:MOST_WRITING], len(writing))
         self._read_prompts(BESIDE_ROWS if writing else ALONE_ROWS)
 
+    def stop(self) -> None:
+        """As `Engine`."""
+        with self._guard:
+            self._sessions.clear()
+
     def fail(self, error: BaseException) -> None:
         """As `Lane`."""
         while self._inbox:
@@ -111,15 +117,23 @@ class TorchEngine:
         for job in list(self._waiting):
             if job.session_id in busy:
                 continue
-            busy.add(job.session_id)
             self._waiting.remove(job)
-            self._running.append(job)
-            job.cache = cache = self._open(job.session_id, busy)
-            names = job.prompt.names
-            shared = min(cache.shared(names), len(names) - 1)
-            cache.cut(shared)
-            job.pending = names[shared:]
-            job.usage.input_tokens, job.usage.cached_tokens = len(names), shared
+            try:
+                self._start(job, busy | {job.session_id})
+            except RowsError as error:
+                job.end(error)
+            else:
+                busy.add(job.session_id)
+                self._running.append(job)
+
+    def _start(self, job: Job, busy: set[str]) -> None:
+        job.cache = cache = self._open(job.session_id, busy)
+        names = job.prompt.names
+        shared = min(cache.shared(names), max(len(names) - 1, 0))
+        checked_rows(job.prompt, names[shared:], *self.model.table.shape)
+        cache.cut(shared)
+        job.pending = names[shared:]
+        job.usage.input_tokens, job.usage.cached_tokens = len(names), shared
 
     def _open(self, session_id: str, busy: set[str]) -> Cache:
         """The session's cache; the least used idle one goes when there are too many."""
