@@ -44,7 +44,9 @@ def evaluate(
     ] = None,
     corpus: Annotated[
         list[str] | None,
-        typer.Option(help="A speech corpus too: LAYOUT=FOLDER, such as librispeech=…/test-clean."),
+        typer.Option(
+            help="A speech corpus too: LAYOUT=FOLDER, such as librispeech=…/test-clean; or voicebench=…"
+        ),
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Items of each suite at most.")] = None,
     work: Annotated[
@@ -108,6 +110,8 @@ def _suites() -> dict[str, Callable[[], Suite[Any]]]:
 def _chosen(names: list[str], corpora: list[str]) -> list[Suite[Any]]:
     from vita_model.evaluation.suite import EvaluationError
     from vita_model.evaluation.suites.hearing import CorpusSuite
+    from vita_model.evaluation.suites.voicebench import VoiceBenchSuite
+    from vita_model.evaluation.voicebench.records import subsets
 
     known = _suites()
     for name in names:
@@ -119,7 +123,10 @@ def _chosen(names: list[str], corpora: list[str]) -> list[Suite[Any]]:
         layout, _, folder = text.partition("=")
         if not folder:
             raise EvaluationError(f"{text!r} names no folder; write --corpus LAYOUT=FOLDER.")
-        found.append(CorpusSuite(layout, Path(folder)))
+        if layout == "voicebench":
+            found += [VoiceBenchSuite(Path(folder), name) for name in subsets(Path(folder))]
+        else:
+            found.append(CorpusSuite(layout, Path(folder)))
     return found
 
 
