@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -100,6 +101,81 @@ def turns(
     for figure in asyncio.run(measuring.bench(voice, recordings)):
         table.add_row(figure.name, f"{figure.wall:.1f}", f"{figure.cpu:.1f}", figure.unit)
     show_table(table)
+
+
+@app.command("server")
+def server(
+    *,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder of the weights; vita-tiny if left out.")
+    ] = None,
+    parts: Annotated[
+        str, typer.Option(help="What is measured, parted by commas.")
+    ] = "one-core,two-cores,sessions,interruption",
+    quick: Annotated[bool, typer.Option("--quick", help="A little of everything.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file of the figures; parts in it that are not measured now stay."),
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables into this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures into this PNG.")] = None,
+) -> None:
+    """A model server over real sockets: first sound, many sessions at once, interruption."""
+    import soundfile
+    import soxr
+
+    from vita_model.audio.telephone import encode
+    from vita_model.bench import found as figures
+    from vita_model.bench import server as measuring
+    from vita_model.bench.served import server as start
+    from vita_model.bench.server_report import as_markdown, draw
+    from vita_model.bench.talker import WIRE_RATE, BenchError
+
+    wanted = [part for part in parts.split(",") if part]
+    if set(wanted) - set(measuring.PARTS):
+        typer.echo(f"Parts are {', '.join(measuring.PARTS)}.", err=True)
+        raise typer.Exit(EXIT_BAD_SETTING)
+    try:
+        older = figures.read(out) if out is not None and out.exists() else figures.Found()
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_BAD_SETTING) from None
+    questions = []
+    for path in sorted(CALLERS.glob("*.wav")):
+        samples, rate = soundfile.read(path, dtype="float32")
+        questions.append(encode(soxr.resample(samples, rate, WIRE_RATE), "audio/pcm"))
+    plan = measuring.QUICK if quick else measuring.Plan()
+    options = () if checkpoint is None else ("--checkpoint", str(checkpoint))
+    with Console(stderr=True).status("starting") as status:
+        work = measuring.measure(
+            questions[:1] if quick else questions,
+            plan,
+            start(plan.most_sessions, options),
+            wanted,
+            status.update,
+        )
+        try:
+            found = asyncio.run(work).beside(older)
+        except* (BenchError, TimeoutError) as errors:
+            reason = next(_leaves(errors))
+            typer.echo(str(reason) or "The server took too long; see its log.", err=True)
+            raise typer.Exit(1) from None
+    typer.echo(as_markdown(found))
+    if out is not None:
+        figures.write(found, out)
+    if markdown is not None:
+        markdown.write_text(as_markdown(found) + "\n")
+    if plot is not None:
+        draw(found, plot)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """What a group of errors is made of."""
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for each in error.exceptions:
+        yield from _leaves(each)
 
 
 @app.command("agent")
