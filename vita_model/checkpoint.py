@@ -201,7 +201,7 @@ def load_checkpoint(
     """Load a checkpoint into a module, which may have been built on the meta device.
 
     Names and shapes are compared before any weight is read. Weight norm is folded. Shards are read
-    in small pieces, so that little is in memory twice.
+    in small pieces, so that little is in memory twice. A tied weight may be stored under both names.
 
     Args:
         module: The module to fill.
@@ -216,8 +216,12 @@ def load_checkpoint(
         CheckpointError: A file is unreadable, or tensors are missing, surplus or of another shape.
     """
     stored = _stored(checkpoint_files(path), prefix, ignore)
-    shapes = fold_shapes({name: entry.shape for name, entry in stored.items()})
     aliases = _aliases(module)
+    for alias, name in aliases.items():
+        if alias in stored and name in stored:
+            _check_tied(stored[alias].file, prefix + alias, stored[name].file, prefix + name)
+            del stored[alias]
+    shapes = fold_shapes({name: entry.shape for name, entry in stored.items()})
     outcome = compare(tensor_shapes(module), shapes)
     if not outcome.fits:
         raise CheckpointError(f"{path} does not fit the model: {outcome.report()}")
@@ -234,6 +238,15 @@ def load_checkpoint(
     for alias, name in aliases.items():
         owner, _, attribute = alias.rpartition(".")
         setattr(module.get_submodule(owner), attribute, module.get_parameter(name))
+
+
+def _check_tied(file: Path, alias: str, other: Path, name: str) -> None:
+    """Refuse two stored tensors that are one weight of the model and differ."""
+    with safe_open(file, framework="pt") as one, safe_open(other, framework="pt") as two:
+        if not torch.equal(one.get_tensor(alias), two.get_tensor(name)):
+            raise CheckpointError(
+                f"{file} does not fit the model: {alias} must equal {name}, they are one weight here"
+            )
 
 
 def _pieces(stored: Mapping[str, _Entry]) -> Iterator[tuple[Path, list[str]]]:

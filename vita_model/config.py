@@ -52,8 +52,8 @@ class VisionConfig(Config):
     def _check(self) -> Self:
         if self.hidden_size % self.heads:
             raise ValueError("vision.hidden_size must be a multiple of vision.heads")
-        if self.image_size % (2 * self.patch_size):
-            raise ValueError("vision.image_size must be a multiple of twice the patch size")
+        if self.image_size < self.patch_size:
+            raise ValueError("vision.image_size must hold at least one patch")
         if not -self.layers - 1 <= self.select_layer <= self.layers:
             raise ValueError("vision.select_layer names a layer that does not exist")
         return self
@@ -167,7 +167,7 @@ class SpeechDecoderConfig(PartConfig):
     heads: Positive = 14
     intermediate_size: Positive = 4864
     layers: Positive = 4
-    front_layers: Positive = 2
+    front_layers: Annotated[int, Field(ge=0)] = 2
     codes: Positive = 1024
     prefix: bool = False
     rope_theta: float = 10000.0
@@ -203,7 +203,8 @@ class SpeechDecoderConfig(PartConfig):
 class CodecConfig(PartConfig):
     """TiCodec: time-varying codes in groups and residual layers, and time-invariant codes.
 
-    `resblock_dilations` has one row per kernel size. `global_conv` is (input channels, inner
+    `resblock_dilations` has one row per kernel size, of which blocks of type 1 use three entries and
+    those of type 2 use two. `global_conv` is (input channels, inner
     channels, kernel size) of the encoder of time-invariant features. `global_tokens` is the voice
     that is used when the caller gives none.
     """
@@ -258,6 +259,12 @@ class VitaConfig(Config):
     codec: SerializeAsAny[PartConfig] | None = CodecConfig()
     audio_prompt_rows: Annotated[int, Field(ge=0)] = 0
     max_length: Positive = 6200
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.vision is not None and self.vision.image_size // self.vision.patch_size % 2:
+            raise ValueError("vision.image_size must be an even number of patches")
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """The mapping `vita_model.assembly.parse_config` reads back."""

@@ -144,6 +144,20 @@ def test_tied_embeddings_are_stored_once_and_stay_tied(tmp_path):
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
+def test_a_tied_weight_may_be_stored_twice_when_it_is_the_same(tmp_path):
+    language = tiny().language.model_copy(update={"tie_embeddings": True})
+    save_folder(tmp_path, tiny(language=language))
+    path = tmp_path / "model.safetensors"
+    stored = load_file(path)
+    table = stored["model.embed_tokens.weight"]
+    save_file(stored | {"lm_head.weight": table.clone()}, path)
+    model = load_model(tmp_path).language
+    assert torch.equal(model.lm_head.weight, table)
+    save_file(stored | {"lm_head.weight": table + 1}, path)
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight must equal model\.embed_tokens"):
+        load_model(tmp_path)
+
+
 def test_every_mismatch_is_reported_before_any_weight_is_read(tmp_path):
     module = nn.Linear(3, 2)
     before = module.weight.clone()

@@ -41,6 +41,18 @@ def computed():
         return list(speech.check_generation(Case(GOLDEN / SMALL)))
 
 
+def test_a_continuation_may_be_one_token_long(tmp_path):
+    name = "d1_mixed_logits_greedy"
+    shutil.copytree(GOLDEN / name, tmp_path / name)
+    case = Case(tmp_path / name)
+    (case.folder / "config.json").write_text(json.dumps(case.config | {"max_new_tokens": 1}))
+    outputs = {key: value for key, value in case.outputs.items() if "decode" not in key}
+    for key in ("generated_ids", "step_logits"):
+        outputs[key] = outputs[key][:, :1].clone()
+    save_file(outputs, case.folder / "outputs.safetensors")
+    assert run_case(Case(case.folder)).failures == ()
+
+
 def command(*arguments):
     return CliRunner().invoke(app, ["check-golden", *map(str, arguments)])
 

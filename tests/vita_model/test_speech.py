@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vita_model.config import CodecConfig, SpeechDecoderConfig
-from vita_model.speech.codec import TiCodec
+from vita_model.published import speech_config
+from vita_model.speech.codec import ResBlock, TiCodec
 from vita_model.speech.decoder import SpeechDecoder, SpeechSampling
 from vita_model.speech.synthesis import (
     ChunkPlan,
@@ -82,6 +83,40 @@ def test_a_cut_falls_on_the_quietest_sample_of_the_second_half():
     assert quiet_cut(piece, 50, 0.1) == 730
     assert quiet_cut(piece, 50, 0.001) is None
     assert quiet_cut(piece[:60], 50, 0.1) is None
+    assert quiet_cut(piece[:50], 50, 1.0) is None
+
+
+def test_windows_about_the_middle_count_and_the_search_runs_on_behind_them():
+    piece = torch.full((1000,), 0.5)
+    piece[460:560] = 0.01  # begins before the middle, as windows may from 450 on
+    piece[500] = 0.005
+    assert quiet_cut(piece, 100, 0.1) == 500
+    piece[569] = 0.001  # ten beyond the first window, so ten behind it are searched
+    assert quiet_cut(piece, 100, 0.1) == 569
+    piece[569] = 0.5
+    piece[570] = 0.001
+    assert quiet_cut(piece, 100, 0.1) == 500
+
+
+def test_a_decoder_of_one_layer_has_nothing_in_front():
+    arguments = {
+        "transformer_attention_dim": 8,
+        "transformer_attention_heads": 2,
+        "transformer_linear_units": 8,
+        "transformer_num_blocks": 1,
+    }
+    model = SpeechDecoder(speech_config([8, 4, arguments]))
+    hidden = torch.randn(1, 3, 8)
+    assert torch.equal(model.condition(hidden), hidden)
+    assert len(list(model.generate(hidden, sampling=SpeechSampling(max_codes=2)))) <= 2
+
+
+@pytest.mark.parametrize(("kind", "convolutions"), [("1", 6), ("2", 2)])
+def test_a_residual_block_uses_as_many_dilations_as_its_type(kind, convolutions):
+    block = ResBlock(kind, 4, 3, (1, 3, 5, 7))
+    assert (
+        len([part for part in block.modules() if isinstance(part, torch.nn.Conv1d)]) == convolutions
+    )
 
 
 def test_leading_silence_is_dropped():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vita_model.config import VisionConfig
+from vita_model.config import VisionConfig, VitaConfig
 from vita_model.vision import tiling
 from vita_model.vision.encoder import VisionTower, space_to_depth
 from vita_model.vision.pooling import slow_fast
@@ -20,6 +20,16 @@ def test_space_to_depth_joins_neighbours_row_by_row():
         [8, 9, 12, 13],
         [10, 11, 14, 15],
     ]
+
+
+def test_a_trained_grid_may_be_odd_but_not_the_one_that_is_looked_at():
+    config = VisionConfig(hidden_size=8, layers=1, heads=2, intermediate_size=8, image_size=42)
+    tower = VisionTower(config)
+    assert tower(torch.zeros(1, 3, 56, 56)).shape == (1, 4, 32)
+    with pytest.raises(ValueError, match="9 patches"):
+        tower(torch.zeros(1, 3, 42, 42))
+    with pytest.raises(ValueError, match="even number of patches"):
+        VitaConfig(vision=config)
 
 
 def test_features_are_halved_and_the_class_row_dropped():

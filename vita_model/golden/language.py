@@ -142,4 +142,5 @@ def check_model(case: Case) -> Iterator[Found]:
     yield Found("generated_ids", made.sequences)
     yield Found("step_logits", torch.stack(made.logits, dim=1))
     yield Found("prefill_position_ids", positions[0], prompt.mask)
-    yield Found("decode_position_ids", torch.cat(positions[1:], dim=1))
+    if len(positions) > 1:
+        yield Found("decode_position_ids", torch.cat(positions[1:], dim=1))

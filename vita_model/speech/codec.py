@@ -51,11 +51,12 @@ class ResBlock(nn.Module):
             padding = dilation * (kernel - 1) // 2
             return nn.Conv1d(channels, channels, kernel, dilation=dilation, padding=padding)
 
-        dilated = nn.ModuleList(convolution(dilation) for dilation in dilations)
         self.doubled = kind == "1"
+        used = dilations[: 3 if self.doubled else 2]
+        dilated = nn.ModuleList(convolution(dilation) for dilation in used)
         if self.doubled:
             self.convs1 = dilated
-            self.convs2 = nn.ModuleList(convolution(1) for _ in dilations)
+            self.convs2 = nn.ModuleList(convolution(1) for _ in used)
         else:
             self.convs = dilated
 

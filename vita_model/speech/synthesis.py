@@ -34,20 +34,23 @@ class ChunkPlan:
 
 
 def quiet_cut(piece: Tensor, window: int, threshold: float) -> int | None:
-    """Where to cut a piece `[samples]`: its quietest sample within its quietest window.
+    """Where to cut a piece `[samples]`: its quietest sample in or behind its quietest window.
 
-    Only the second half is searched. None when even the quietest window is not below the threshold
-    or the second half is shorter than a window.
+    Windows whose middle lies in the second half are looked at. The published search for the sample
+    runs on behind the window, by as far as the window is from the first one; it is kept, so that
+    cuts fall where they fell. None when even the quietest window is not below the threshold or the
+    piece is no longer than a window.
     """
-    half = piece.shape[0] // 2
-    loudness = piece[half:].abs()
-    if loudness.shape[0] < window:
+    if piece.shape[0] <= window:
         return None
-    means = loudness.unfold(0, window, 1).mean(dim=1)
+    loudness = piece.abs()
+    first = piece.shape[0] // 2 - window // 2
+    means = loudness[first:].unfold(0, window, 1).mean(dim=1)
     quietest = int(means.argmin())
     if float(means[quietest]) >= threshold:
         return None
-    return half + quietest + int(loudness[quietest : quietest + window].argmin())
+    start = first + quietest
+    return start + int(loudness[start : start + quietest + window].argmin())
 
 
 def hold_back(

@@ -166,6 +166,8 @@ def space_to_depth(rows: Tensor) -> Tensor:
     The four neighbours follow each other row by row in the new channels.
     """
     half = round(rows.shape[1] ** 0.5) // 2
+    if rows.shape[1] != (2 * half) ** 2:
+        raise ValueError(f"{rows.shape[1]} patches are no square with sides of an even length")
     blocks = rows.unflatten(1, (half, 2, half, 2)).permute(0, 1, 3, 2, 4, 5)
     return cast(Tensor, blocks.flatten(3).flatten(1, 2))
 
