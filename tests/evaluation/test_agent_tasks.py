@@ -12,6 +12,7 @@ from vita_model.evaluation.suites.agent import AgentSuite, told
 from vita_model.evaluation.suites.markers import MarkerSuite
 from vita_model.evaluation.suites.speech import pitch
 from vita_model.training.dialogues import ToolCall
+from vita_model.training.dialogues.patterns import load
 
 pytestmark = pytest.mark.unit
 
@@ -61,7 +62,21 @@ def test_items_are_always_the_same_and_begin_with_every_kind():
     ]
     assert {i.paper for i in first[:3]} == {"clean", "babble", "exam"}
     assert len({i.key for i in first}) == 30
-    assert [i.kind for i in MarkerSuite(1).items(3)] == ["nobody", "side talk", "question"]
+    markers = MarkerSuite(1).items(None)
+    assert {i.kind for i in markers[:5]} == {"noise", "music", "crowd", "side talk", "question"}
+
+
+def test_side_talk_is_of_no_training_text_and_never_twice():
+    said = [i.said for i in MarkerSuite(1).items(None) if i.kind == "side talk"]
+    assert len(set(said)) == len(said) >= 100
+    trained = {line for lines in load("noise").values() for line in lines.splitlines()}
+    assert not trained & set(said)
+
+
+def test_the_whole_set_has_hundreds_of_questions_of_unseen_businesses():
+    asked = [i.task for i in AgentSuite(1).items(None) if i.paper == "clean"]
+    assert len(asked) >= 300
+    assert len({task.dialogue.business for task in asked}) > 40
 
 
 def test_numbers_of_a_reply_are_looked_for_in_its_sound():

@@ -15,7 +15,7 @@ from vita_model.evaluation import report
 from vita_model.evaluation.figures import Measure, Row
 from vita_model.evaluation.run import ask_all
 from vita_model.evaluation.store import Run
-from vita_model.evaluation.suite import EvaluationError
+from vita_model.evaluation.suite import EvaluationError, Shelf
 
 pytestmark = pytest.mark.unit
 ABOUT = {"model": "some-model", "weights": "0123456789abcdef0", "seed": 1}
@@ -30,6 +30,7 @@ class EvenSuite:
     """Right for even items; breaks at one if told to."""
 
     name = "even"
+    small = 2
     about = "Whether <numbers> are even."
     measures = (Measure("right", bars={"": 90}),)
 
@@ -70,6 +71,29 @@ async def test_a_stopped_run_asks_only_what_is_left(tmp_path):
     assert [row.key for row in run.rows("even")] == [f"n-{n}" for n in range(6)]
 
 
+async def test_a_first_look_is_the_beginning_of_the_whole(tmp_path):
+    run = Run(tmp_path, ABOUT)
+    await ask_all(model(), [EvenSuite()], run, None, small=True)
+    assert [row.key for row in run.rows("even")] == ["n-0", "n-1"]
+    rest = EvenSuite()
+    await ask_all(model(), [rest], run, None)
+    assert rest.asked == ["n-2", "n-3", "n-4", "n-5"]
+
+
+def test_a_clip_is_made_once_and_shared_by_runs(tmp_path):
+    made = []
+
+    def ramp() -> np.ndarray:
+        made.append(1)
+        return np.linspace(0, 0.5, 800, dtype=np.float32)
+
+    first = Shelf(tmp_path / "a", "even", tmp_path / "clips").once("voice-1", 8_000, ramp)
+    again = Shelf(tmp_path / "b", "odd", tmp_path / "clips").once("voice-1", 8_000, ramp)
+    assert len(made) == 1
+    assert np.array_equal(first, again)
+    assert [file.name for file in (tmp_path / "clips").iterdir()] == ["voice-1.flac"]
+
+
 async def test_a_row_cut_by_a_crash_is_asked_again(tmp_path):
     run = Run(tmp_path, ABOUT)
     await ask_all(model(), [EvenSuite()], run, 2)
@@ -101,7 +125,9 @@ async def test_the_report_tells_figures_misses_and_the_paper(tmp_path: Path):
     written = report.write(run, suites)
     page, text = written.page.read_text(), written.text.read_text()
     assert "| right | all | 50.0 % |" in text
-    assert "≥ 90 %" in text
+    assert "| even: right | all | ≥ 90 % | 50.0 % |" in text
+    assert "](plots/even.svg)" in text
+    assert "Every bar" in page
     assert "missed" in text
     assert "| VITA-1.5 | 2.2 | 8.4 | 10.0 |" in text
     assert "&lt;b&gt;odd&lt;/b&gt;" in page

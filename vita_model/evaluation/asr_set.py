@@ -38,7 +38,7 @@ OWN = (
 )
 """Sentences of no training grammar."""
 
-SAMPLED = 16
+SAMPLED = 48
 """Sentences of the grammar's test half."""
 
 READERS: dict[str, voices.Reader] = {

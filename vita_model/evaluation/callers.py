@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Sequence
 from functools import cache
@@ -10,9 +11,19 @@ from typing import Literal
 import numpy as np
 
 from vita_model.engine.voice import Samples
-from vita_model.evaluation.suite import EvaluationError
+from vita_model.evaluation import duplex_sounds
+from vita_model.evaluation.suite import EvaluationError, Shelf
 from vita_model.training import voices
-from vita_model.training.channel import RATE, crowd, level, mix, not_speech, telephone
+from vita_model.training.channel import (
+    RATE,
+    crowd,
+    level,
+    mix,
+    music,
+    not_speech,
+    street,
+    telephone,
+)
 from vita_model.training.corpora import held_out_readers
 
 Line = Literal["clean", "babble"]
@@ -25,12 +36,17 @@ AWAY_DB = -32.0
 VOICES = ("slt", "kokoro-f", "kokoro-m")
 
 
-def read(key: str, said: str, voice: str) -> Samples:
+def read(key: str, said: str, voice: str, shelf: Shelf) -> Samples:
     """One held-out voice close to the phone, 16 kHz; everything drawn follows from the key.
 
     Raises:
         EvaluationError: The voice is not installed.
     """
+    name = hashlib.sha256(f"{voice}-{key}-{said}".encode()).hexdigest()[:20]
+    return shelf.once(f"{voice}-{name}", RATE, lambda: _read(key, said, voice))
+
+
+def _read(key: str, said: str, voice: str) -> Samples:
     try:
         clip = held_out_readers()[voice](random.Random(f"{key}-{said}"), said)
     except (ImportError, FileNotFoundError) as error:
@@ -50,14 +66,29 @@ def over(key: str, samples: Samples, line: Line) -> Samples:
     return telephone(np.clip(padded, -1, 1).astype(np.float32))
 
 
-def nobody(key: str) -> Samples:
-    """Noise, music, traffic or a crowd."""
-    return not_speech(np.random.default_rng(_number(key)), _crowd())
+def nobody(key: str, kind: Literal["noise", "music", "crowd"]) -> Samples:
+    """A sound of half a second to four seconds without a caller, -50 to -20 dB.
+
+    `noise` is hiss, hum, clicks, tones, coughs or traffic; `music` a few chords or a tune with a
+    beat, which no training heard; `crowd` the babble of several voices.
+    """
+    rng = np.random.default_rng(_number(key))
+    seconds, which = float(rng.uniform(0.6, 3.5)), int(rng.integers(0, 5))
+    count = int(seconds * RATE)
+    if kind == "crowd":
+        found = crowd(rng, _crowd(), count)
+    elif kind == "music":
+        found = music(rng, count) if which < 2 else duplex_sounds.music(rng, seconds)
+    elif which < 2:
+        found = street(rng, count) if which else duplex_sounds.cough(rng)
+    else:
+        return not_speech(rng)
+    return telephone(np.clip(level(found, float(rng.uniform(-50, -20))), -1, 1))
 
 
-def aside(key: str, said: str, voice: str) -> Samples:
+def aside(key: str, said: str, voice: str, shelf: Shelf) -> Samples:
     """Somebody who speaks to somebody else, a little away from the phone."""
-    return over(key, level(read(key, said, voice), AWAY_DB), "clean")
+    return over(key, level(read(key, said, voice, shelf), AWAY_DB), "clean")
 
 
 def _number(key: str) -> list[int]:

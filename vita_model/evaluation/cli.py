@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from vita_model.evaluation.suite import Suite
 
 SEED = 1
+
+
+class Size(StrEnum):
+    """How many items."""
+
+    SMALL = "small"
+    FULL = "full"
 
 
 class _ModelOrCommand(TyperGroup):
@@ -48,10 +56,16 @@ def evaluate(
             help="A speech corpus too: LAYOUT=FOLDER, such as librispeech=…/test-clean; or voicebench=…"
         ),
     ] = None,
+    size: Annotated[
+        Size, typer.Option(help="All items, or some of each for a first look.")
+    ] = Size.FULL,
     count: Annotated[int | None, typer.Option(min=1, help="Items of each suite at most.")] = None,
     work: Annotated[
         Path | None, typer.Option(help="Folder of rows and report.", show_default="var/eval/NAME")
     ] = None,
+    clips: Annotated[
+        Path, typer.Option(help="Folder where voices that were read are kept for other runs.")
+    ] = Path("var/eval/clips"),
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Ask nothing; write the report of the rows.")
     ] = False,
@@ -76,7 +90,8 @@ def evaluate(
         if not report_only:
             voice = _load(folder)
             with showing() as show:
-                asyncio.run(ask_all(voice, chosen, run, count, show))
+                small = size is Size.SMALL
+                asyncio.run(ask_all(voice, chosen, run, count, show, small=small, clips=clips))
             asyncio.run(voice.close())
         written = report.write(run, chosen, _claim(run.folder))
     except EvaluationError as error:
@@ -93,12 +108,14 @@ def _suites() -> dict[str, Callable[[], Suite[Any]]]:
     from vita_model.evaluation.suites.hearing import HearingSuite
     from vita_model.evaluation.suites.latency import LatencySuite
     from vita_model.evaluation.suites.markers import MarkerSuite
+    from vita_model.evaluation.suites.people import PeopleSuite
     from vita_model.evaluation.suites.pictures import PictureSuite
     from vita_model.evaluation.suites.speech import SpeechSuite
 
     return {
         "agent": lambda: AgentSuite(SEED),
         "hearing": HearingSuite,
+        "people": PeopleSuite,
         "markers": lambda: MarkerSuite(SEED),
         "speech": lambda: SpeechSuite(SEED),
         "pictures": lambda: PictureSuite(SEED),
@@ -108,8 +125,10 @@ def _suites() -> dict[str, Callable[[], Suite[Any]]]:
 
 
 def _chosen(names: list[str], corpora: list[str]) -> list[Suite[Any]]:
+    from vita_model.evaluation.people import FOLDER
     from vita_model.evaluation.suite import EvaluationError
     from vita_model.evaluation.suites.hearing import CorpusSuite
+    from vita_model.evaluation.suites.people import PeopleSuite
     from vita_model.evaluation.suites.voicebench import VoiceBenchSuite
     from vita_model.evaluation.voicebench.records import subsets
 
@@ -118,12 +137,19 @@ def _chosen(names: list[str], corpora: list[str]) -> list[Suite[Any]]:
         if name not in known:
             raise EvaluationError(f"There is no suite {name!r}; there are {', '.join(known)}.")
     wanted = names or ([] if corpora else list(known))
+    if not names and not FOLDER.is_dir() and "people" in wanted:
+        typer.echo(
+            "Without recordings of people: apt install asterisk-core-sounds-en-wav.", err=True
+        )
+        wanted.remove("people")
     found: list[Suite[Any]] = [known[name]() for name in wanted]
     for text in corpora:
         layout, _, folder = text.partition("=")
         if not folder:
             raise EvaluationError(f"{text!r} names no folder; write --corpus LAYOUT=FOLDER.")
-        if layout == "voicebench":
+        if layout == "people":
+            found.append(PeopleSuite(Path(folder)))
+        elif layout == "voicebench":
             found += [VoiceBenchSuite(Path(folder), name) for name in subsets(Path(folder))]
         else:
             found.append(CorpusSuite(layout, Path(folder)))

@@ -62,6 +62,9 @@ def write(run: Run, suites: Sequence[Suite[Any]], claim: ClaimSection | None = N
     papers = yaml.safe_load(content.joinpath("paper.yaml").read_text(encoding="utf-8"))
     shown = {section.name: examples(section.rows) for section in sections}
     given = {"about": run.about, "sections": sections, "papers": papers, "shown": shown}
+    given["bars"] = [
+        (s.name, figure) for s in sections for figure in s.figures if figure.bar is not None
+    ]
     page, text = _write_both(run.folder, {**given, "claim": claim})
     _write_figures(run.folder / "figures.json", sections)
     return Written(sections, page, text)

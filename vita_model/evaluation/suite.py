@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -29,10 +30,27 @@ class Item(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Where a suite leaves what went into the model and came out of it."""
+    """Where a suite leaves what went into the model and came out of it.
+
+    `clips` is where sound is kept that depends on no model; nowhere if None.
+    """
 
     run: Path
     suite: str
+    clips: Path | None = None
+
+    def once(self, name: str, rate: int, make: Callable[[], Samples]) -> Samples:
+        """A recording that is made the first time it is asked for, and read afterwards."""
+        if self.clips is None:
+            return make()
+        path = self.clips / f"{name}.flac"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}.part")
+            soundfile.write(part, np.clip(make(), -1, 1), rate, subtype="PCM_16", format="FLAC")
+            part.replace(path)
+        samples: Samples = soundfile.read(path, dtype="float32")[0]
+        return samples
 
     def sound(self, key: str, role: str, samples: Samples, rate: int) -> str:
         """Writes a recording (mono, float32) as FLAC; gives its place in the run."""
@@ -65,6 +83,11 @@ class Suite(Protocol[ItemT]):
     @property
     def about(self) -> str:
         """What it measures and how, in one paragraph for the report."""
+        ...
+
+    @property
+    def small(self) -> int:
+        """Items of a first look."""
         ...
 
     @property

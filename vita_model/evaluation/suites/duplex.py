@@ -30,6 +30,7 @@ class DuplexSuite:
     """The set of `vita model duplex`, its half for reports, over an answer."""
 
     name = "duplex"
+    small = 48
     about = (
         "While the agent answers at length, something comes over the caller's line: a question "
         "(`query`), a backchannel and then a question (`late query`), a backchannel, a cough, music, "

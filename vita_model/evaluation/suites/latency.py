@@ -12,13 +12,14 @@ from vita_model.evaluation.figures import Measure, Row
 from vita_model.evaluation.suite import Shelf
 from vita_model.evaluation.suites.agent import Asked
 
-TURNS = 30
+TURNS = 60
 
 
 class LatencySuite:
     """Turns one after the other, from the end of the caller's sound on."""
 
     name = "latency"
+    small = 12
     about = (
         "From the end of the caller's sound to the first sound of the reply, hearing included, "
         "with the prompt read before; the silence that ends a turn is not in it. `speech` is "
@@ -47,7 +48,7 @@ class LatencySuite:
     async def run(self, model: VoiceModel, item: Asked, shelf: Shelf) -> Row:
         """One turn against the clock."""
         prompt, tools = instructions(item.task.dialogue), specs(item.task.dialogue)
-        samples = over(item.key, read(item.key, item.task.turn.said, item.voice), "clean")
+        samples = over(item.key, read(item.key, item.task.turn.said, item.voice, shelf), "clean")
         await model.check_tools(tools)
         await model.prepare(item.key, prompt, tools)
         begin = time.perf_counter(), time.process_time()

@@ -23,7 +23,7 @@ QUESTIONS = {
     "shape": ("what shape is this", "which shape do you see on my card"),
     "digit": ("what number is this", "which digit am i holding up"),
 }
-OF_EACH = 30
+OF_EACH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class PictureSuite:
     """Right answers about what the camera sees."""
 
     name = "pictures"
+    small = 30
     about = (
         "A camera picture of 640 x 480 (drawn: one thing on a card or by itself before walls and "
         "rooms, with light, blur, noise and JPEG traces; new ones, never trained) and a spoken "
@@ -77,7 +78,7 @@ class PictureSuite:
         """Show the picture, ask, and look for the word."""
         file = io.BytesIO()
         draw(random.Random(f"{self._seed}-{item.key}"), item.shown).save(file, "JPEG", quality=88)
-        samples = over(item.key, read(item.key, item.said, item.voice), "clean")
+        samples = over(item.key, read(item.key, item.said, item.voice, shelf), "clean")
         seen, heard = await model.see(file.getvalue()), await model.hear(samples)
         entries: list[Entry] = [UserImage(seen), UserSpeech(heard)]
         spoken = await ask(

@@ -11,7 +11,7 @@ import soxr
 from numpy.typing import NDArray
 
 from vita_model.engine.voice import Audio, Samples, VoiceModel
-from vita_model.evaluation import judge
+from vita_model.evaluation import judge, mos
 from vita_model.evaluation.asr import word_errors
 from vita_model.evaluation.figures import Measure, Row
 from vita_model.evaluation.replies import PHONE_RATE, phone
@@ -19,7 +19,7 @@ from vita_model.evaluation.suite import EvaluationError, Shelf
 from vita_model.evaluation.suites.agent import wrong
 from vita_model.training.dialogues import sample_reply
 
-SENTENCES = 40
+SENTENCES = 100
 VOICE = "the training voice's words wrong"
 """The same recogniser on the voice the model's was learnt from."""
 OWN = "words wrong"
@@ -38,12 +38,15 @@ class SpeechSuite:
     """The spoken sentences of the agent by themselves."""
 
     name = "speech"
+    small = 20
     about = (
         "Sentences of the grammar's test half, spoken by the model and, for comparison, by the "
         "voice it learnt from (piper's joe). Both go over an 8 kHz µ-law line to Whisper tiny.en, "
         "whose own errors the difference takes off. Pace is words for each minute without the "
         "silence at both ends; pitch the median over voiced frames, by autocorrelation; clipped "
-        "the share of samples at full scale."
+        "the share of samples at full scale. DNSMOS guesses a listener's mark from 1 to 5 of the "
+        "sound before the line, at 16 kHz; it was learnt on noisy speech, so compare with the "
+        "training voice only."
     )
     measures = (
         Measure(OWN, sense="at most"),
@@ -52,6 +55,9 @@ class SpeechSuite:
         Measure("pace", "words/min", sense=None, how="median"),
         Measure("pitch", "Hz", sense=None, how="median"),
         Measure("clipped", sense="at most"),
+        Measure("DNSMOS", "of 5"),
+        Measure("the training voice's DNSMOS", "of 5"),
+        Measure("DNSMOS of the voice alone", "of 5"),
     )
 
     def __init__(self, seed: int = 1) -> None:
@@ -83,6 +89,10 @@ class SpeechSuite:
         if (hertz := pitch(samples, model.output_rate)) > 0:
             counts["pitch"] = (hertz, 1.0)
         voice, rate = _joe(item.text)
+        counts["the training voice's DNSMOS"] = (mos.opinion(voice, rate).overall, 1.0)
+        marks = mos.opinion(samples, model.output_rate)
+        counts["DNSMOS"] = (marks.overall, 1.0)
+        counts["DNSMOS of the voice alone"] = (marks.signal, 1.0)
         heard = phone(voice, rate)
         counts[VOICE] = wrong(word_errors(item.text, judge.transcribe(heard, PHONE_RATE)))
         files["voice"] = shelf.sound(item.key, "voice", heard, PHONE_RATE)

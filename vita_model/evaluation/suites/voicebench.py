@@ -29,6 +29,7 @@ _ABOUT = {
 class VoiceBenchSuite:
     """One subset on this machine."""
 
+    small = 100
     measures: Sequence[Measure]
 
     def __init__(self, folder: Path, subset: str) -> None:
