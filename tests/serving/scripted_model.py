@@ -60,6 +60,7 @@ class ScriptedModel:
     heard: list[Samples] = field(default_factory=list)
     partly: list[Request] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    certain: str = ""
     prepared: list[str] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
@@ -80,7 +81,7 @@ class ScriptedModel:
 
     async def hear_partly(self, request: Request, samples: Samples) -> str:
         self.partly.append(request)
-        return f"{len(samples) / self.input_rate:.1f}"
+        return self.certain
 
     def stats(self) -> EngineStats:
         return EngineStats(sessions=len(self.requests))

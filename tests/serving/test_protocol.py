@@ -10,9 +10,9 @@ import pytest
 
 from tests.serving.scripted_model import DONE, QUERY, spoken
 from tests.serving.talk import Talk
-from vita_model.engine.voice import AssistantText, Heard
+from vita_model.engine.voice import AssistantText
 from vita_model.serving.conversation import MAX_ITEM_CHARACTERS, MAX_ITEMS
-from vita_model.serving.effects import CancelReply, Hear, StartReply
+from vita_model.serving.effects import CancelHearing, CancelReply, HearPartly, StartReply
 from vita_model.serving.events import ProtocolError, parse_client_event
 from vita_model.serving.session import MAX_SETTINGS_CHARACTERS
 
@@ -40,30 +40,71 @@ def _audio(talk: Talk, item_id: str) -> bytes | None:
     return None if part["audio"] is None else base64.b64decode(part["audio"])
 
 
-def test_words_are_told_while_the_model_listens() -> None:
+def _pass_over(talk: Talk, words: str) -> HearPartly:
+    """The model has listened to the turn going on."""
+    effect = talk.all(HearPartly)[-1]
+    talk._take(talk.dialogue.heard_partly(effect.pass_id, words))
+    return effect
+
+
+def _told(talk: Talk) -> list[str]:
+    return [event["delta"] for event in talk.events if event["type"] == f"{WORDS}.delta"]
+
+
+def test_words_are_told_while_the_caller_speaks() -> None:
     talk = Talk(audio=TRANSCRIBE)
+    talk.speech(1_300)
+    first = _pass_over(talk, "when do you")
+    assert len(first.samples) >= 16_000
     talk.speech(1_000)
-    talk.silence(300)
-    (hear,) = talk.all(Hear)
-    assert talk.dialogue.heard_partly(hear.hearing_id, "when do") == []
-    talk.silence(400)
-    for words in ("when do you", "when did you", "when do you open"):
-        talk._take(talk.dialogue.heard_partly(hear.hearing_id, words))
+    _pass_over(talk, "when did you")
+    talk.speech(1_500)
+    last = _pass_over(talk, "when do you open")
+    assert len(talk.all(HearPartly)) == 3
+    talk.silence(800)
     talk.hear("when do you open on Sunday")
-    told = [event["delta"] for event in talk.events if event["type"] == f"{WORDS}.delta"]
-    assert told == ["when do", " you", " open", " on Sunday"]
+    assert _told(talk) == ["when do you", " open", " on Sunday"]
     item_id = talk.last("input_audio_buffer.committed")["item_id"]
     assert {e["item_id"] for e in talk.events if e["type"].startswith(WORDS)} == {item_id}
-    assert talk.dialogue.heard_partly(hear.hearing_id, "too late") == []
+    assert talk.dialogue.heard_partly(last.pass_id, "too late") == []
+
+
+def test_the_model_listens_on_one_pass_at_a_time_and_not_in_a_pause() -> None:
+    talk = Talk(audio=TRANSCRIBE)
+    talk.speech(1_300)
+    talk.speech(300)
+    (going_on,) = talk.all(HearPartly)
+    talk.silence(300)
+    assert CancelHearing(going_on.pass_id) in talk.effects
+    assert talk.dialogue.heard_partly(going_on.pass_id, "when") == []
+    talk.speech(1_000)
+    assert len(talk.all(HearPartly)) == 2
+
+
+def test_long_speech_is_listened_to_less_and_less_often() -> None:
+    talk = Talk()
+    for _ in range(60):
+        talk.speech(300)
+        if talk.all(HearPartly):
+            _pass_over(talk, "")
+    passes = [len(effect.samples) / 16_000 for effect in talk.all(HearPartly)]
+    assert 5 <= len(passes) <= 9
+    assert sum(passes) < 4 * passes[-1]
+    assert passes[-1] < 16
+
+
+def test_the_model_listens_only_at_the_end_where_that_is_wanted() -> None:
+    talk = Talk(listens_on=False)
+    talk.speech(3_000)
+    assert not talk.all(HearPartly)
 
 
 def test_words_that_were_a_wrong_guess_are_corrected_at_the_end() -> None:
     talk = Talk(audio=TRANSCRIBE)
-    talk.speech(500)
+    talk.speech(1_300)
+    _pass_over(talk, "wen")
     talk.silence(700)
-    (hear,) = talk.all(Hear)
-    talk._take(talk.dialogue.heard_partly(hear.hearing_id, "wen"))
-    talk._take(talk.dialogue.heard(hear.hearing_id, Heard("when", None, 0.5)))
+    talk.hear("when")
     assert [e["type"] for e in talk.events if e["type"].startswith(WORDS)] == [
         f"{WORDS}.delta",
         f"{WORDS}.completed",
@@ -73,10 +114,9 @@ def test_words_that_were_a_wrong_guess_are_corrected_at_the_end() -> None:
 
 def test_nobody_is_told_words_who_did_not_ask_for_them() -> None:
     talk = Talk()
-    talk.speech(500)
-    talk.silence(700)
-    (hear,) = talk.all(Hear)
-    assert talk.dialogue.heard_partly(hear.hearing_id, "when") == []
+    talk.speech(1_300)
+    _pass_over(talk, "when")
+    assert _told(talk) == []
 
 
 def test_truncating_cuts_the_audio_too() -> None:

@@ -14,31 +14,28 @@ Result = TypeVar("Result")
 
 
 class Errands:
-    """A lane of functions, one a step. Those in the background run when no other waits."""
+    """A lane of functions, one a step, first come first served."""
 
-    def __init__(self) -> None:
-        self._soon: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
-        self._later: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+    def __init__(self, urgency: int = NORMAL) -> None:
+        self._urgency = urgency
+        self._queue: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
 
-    async def run(
-        self, scheduler: Scheduler, work: Callable[[], Result], *, background: bool = False
-    ) -> Result:
+    async def run(self, scheduler: Scheduler, work: Callable[[], Result]) -> Result:
         """Have a function run by a worker. Cancelled before its turn, it does not run at all."""
         future: Future[Result] = Future()
-        (self._later if background else self._soon).append((work, future))
+        self._queue.append((work, future))
         scheduler.wake()
         return await asyncio.wrap_future(future)
 
     def urgency(self) -> int | None:
         """As `Lane`."""
-        return NORMAL if self._soon or self._later else None
+        return self._urgency if self._queue else None
 
     def step(self) -> None:
         """As `Lane`."""
-        queue = self._soon or self._later
-        if not queue:
+        if not self._queue:
             return
-        work, future = queue.popleft()
+        work, future = self._queue.popleft()
         if not future.set_running_or_notify_cancel():
             return
         try:
@@ -48,8 +45,7 @@ class Errands:
 
     def fail(self, error: BaseException) -> None:
         """As `Lane`."""
-        for queue in (self._soon, self._later):
-            while queue:
-                _, future = queue.popleft()
-                if future.set_running_or_notify_cancel():
-                    future.set_exception(error)
+        while self._queue:
+            _, future = self._queue.popleft()
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)

@@ -8,14 +8,15 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-URGENT, NORMAL = 0, 1
+URGENT, NORMAL, IDLE = 0, 1, 2
+"""What is idle runs only while nothing else does or could."""
 
 
 class Lane(Protocol):
     """One kind of work. Its steps never overlap, so that what it owns needs no lock."""
 
     def urgency(self) -> int | None:
-        """`URGENT` or `NORMAL`, None when there is nothing to do. Quick, from any thread."""
+        """`URGENT`, `NORMAL` or `IDLE`, None when there is nothing to do. Quick, from any thread."""
         ...
 
     def step(self) -> None:
@@ -88,7 +89,7 @@ class Scheduler:
                     for index, lane in enumerate(self._lanes)
                     if index not in self._running and (urgency := lane.urgency()) is not None
                 ]
-                if ready:
+                if ready and (min(ready)[0] < IDLE or not self._running):
                     index = min(ready)[2]
                     self._tick += 1
                     self._last[index] = self._tick

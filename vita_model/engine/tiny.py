@@ -21,7 +21,7 @@ from vita_model.engine.layout import LONGEST_PROMPT, lay_out, system_text
 from vita_model.engine.mouth import Mouth
 from vita_model.engine.overheard import Overheard
 from vita_model.engine.replies import Replies
-from vita_model.engine.scheduler import Scheduler, spare_cores
+from vita_model.engine.scheduler import IDLE, Scheduler, spare_cores
 from vita_model.engine.torch_engine import TorchEngine
 from vita_model.engine.voice import (
     EngineStats,
@@ -68,9 +68,9 @@ class TinyVoice:
         self._overheard = Overheard()
         self._answering: Counter[str] = Counter()
         self._mouth = Mouth(parts.speaker)
-        self._ears, self._desk = Errands(), Errands()
+        self._ears, self._desk, self._aside = Errands(), Errands(), Errands(IDLE)
         self._scheduler = Scheduler(
-            [self._desk, self._ears, self._engine, self._mouth],
+            [self._desk, self._ears, self._engine, self._mouth, self._aside],
             workers or min(MOST_WORKERS, spare_cores()),
         )
         self._replies = Replies(self._engine, self._mouth, self._scheduler)
@@ -87,10 +87,11 @@ class TinyVoice:
 
     async def hear_partly(self, request: Request, samples: Samples) -> str:
         """Encode the beginning of an utterance; what two passes agree on goes into the cache."""
-        heard = await self._ears.run(self._scheduler, lambda: self._hear(samples), background=True)
-        ids, rows = self._overheard.agreed(request.session_id, *heard.features)
+        heard = await self._aside.run(self._scheduler, lambda: self._hear(samples))
+        ids, rows = self._overheard.agreed(request.session_id, heard)
         words = transcript(ids, self.parts.tokenizer)
-        if not ids or self._answering[request.session_id]:
+        busy = self._answering[request.session_id] or self._engine.urgency() is not None
+        if busy or not self._overheard.worth_computing(request.session_id, len(ids)):
             return words
         settled = Heard(words, (ids, rows), heard.seconds)
         asked = replace(request, entries=[*request.entries, UserSpeech(settled)])
@@ -159,7 +160,7 @@ class TinyVoice:
         """Use rows that are in the cache already where the last utterance has the same."""
         last = request.entries[-1] if request.entries else None
         if isinstance(last, UserSpeech):
-            self._overheard.settle(request.session_id, *last.heard.features)
+            self._overheard.settle(request.session_id, last.heard)
 
     def say(self, text: str, voice: str = "default") -> AsyncIterator[ReplyEvent]:
         """Speak a given text."""

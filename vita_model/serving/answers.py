@@ -99,6 +99,10 @@ class Answers:
         self._waits_for_hearing = False
         return [StartReply(reply.id, self._request(reply.options, self._conversation.entries()))]
 
+    def outlook(self, options: ReplyOptions) -> Request:
+        """What the model would be asked if the caller's turn were not to come."""
+        return self._request(options, self._conversation.entries())
+
     def anticipate(self, options: ReplyOptions, heard: Heard) -> list[Effect]:
         """Begin to answer before the turn is certain; nobody is told until it is."""
         effects = self.take_back()

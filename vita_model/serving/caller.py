@@ -37,8 +37,10 @@ class Caller:
         conversation: Conversation,
         recordings: Recordings,
         new_id: Callable[[str], str],
+        listens_on: bool,
     ) -> None:
         self._session = session
+        self._listens_on = listens_on
         self._answers = answers
         self._conversation = conversation
         self._recordings = recordings
@@ -95,7 +97,7 @@ class Caller:
             )
         effects = [*self._hearings.speech_goes_on(), *self._answers.take_back()]
         effects += self._duck(on=False)
-        utterance = self._hearings.utterance or Utterance(self._new_id("item"))
+        utterance = self._hearings.utterance or self._hearings.unannounced()
         return effects + self._committed(utterance, samples)
 
     def clear(self) -> list[Effect]:
@@ -133,9 +135,9 @@ class Caller:
             self._be_patient(utterance.result, state.probabilities.get("noise"))
         return []
 
-    def heard_partly(self, hearing_id: str, text: str) -> list[Effect]:
-        """The model has understood some words of what it listens to: all of them so far."""
-        return self._told(self._hearings.take_words(hearing_id, text))
+    def heard_partly(self, pass_id: str, text: str) -> list[Effect]:
+        """The model has listened to the beginning of a turn: all its words that are certain."""
+        return self._told(self._hearings.take_words(pass_id, text))
 
     def _told(self, events: list[Json]) -> list[Effect]:
         return sends(events) if self._session.audio.input.transcription is not None else []
@@ -175,7 +177,8 @@ class Caller:
             audio_start_ms=utterance.start_ms,
             item_id=utterance.item_id,
         )
-        return [*looks, started, *self._interrupt()]
+        words = self._told(self._hearings.words_so_far())
+        return [*looks, started, *words, *self._interrupt()]
 
     def _duck(self, *, on: bool) -> list[Effect]:
         """Ask the client to lower the agent's voice, or to raise it again."""
@@ -187,11 +190,19 @@ class Caller:
     def _look(self) -> list[Effect]:
         utterance, talkover = self._hearings.utterance, self._talkover
         if utterance is None or talkover is None:
-            return []
+            return self._listen_on()
         if not self._answers.agent_speaks:
             return self._announce(utterance)
         looks = talkover.look(self._listener.so_far, self._listener.spoken_ms)
         return [*looks, *self._settle()]
+
+    def _listen_on(self) -> list[Effect]:
+        """Listen to the turn going on, once in a while."""
+        spoken_ms = self._listener.spoken_ms
+        if not self._listens_on or not self._hearings.wants_pass(spoken_ms):
+            return []
+        request = self._answers.outlook(self._session.options(None))
+        return self._hearings.listen_on(self._listener.so_far, spoken_ms, request)
 
     def _settle(self) -> list[Effect]:
         """Do what a sound over the agent's speech is taken for."""
@@ -307,10 +318,7 @@ class Caller:
             *item_added(item.public(), previous),
             *self._hearings.commit(utterance, item, samples),
         ]
-        if utterance.hearing_id is None:
-            return effects
-        effects += self.heard_partly(utterance.hearing_id, utterance.words)
-        if utterance.result is None:
+        if utterance.hearing_id is None or utterance.result is None:
             return effects
         return effects + self.heard(utterance.hearing_id, utterance.result)
 

@@ -28,6 +28,7 @@ from vita_model.serving.effects import (
     CancelReply,
     Effect,
     Hear,
+    HearPartly,
     HearUpload,
     Prepare,
     See,
@@ -79,6 +80,7 @@ class Limits:
     session: float = 7_200.0
     send: float = 20.0
     hear: float = 30.0
+    hear_partly: float = 2.0
     see: float = 10.0
     check_tools: float = 5.0
     reply_step: float = 30.0
@@ -191,6 +193,8 @@ class Connection:
                     self._outbox.post(event)
                 case Hear(hearing_id=key) | HearUpload(hearing_id=key) | See(seeing_id=key):
                     self._begin(key, self._take_in(effect))
+                case HearPartly(pass_id=key):
+                    self._begin(key, self._hear_partly(effect))
                 case StartReply(reply_id=key, request=request):
                     self._begin(key, self._relay(key, self._model.reply(request)))
                 case StartSaying(reply_id=key, text=text, voice=voice):
@@ -242,6 +246,19 @@ class Connection:
             self._carry_out(self._dialogue.hearing_failed(key, "The model could not listen."))
         else:
             self._carry_out(self._dialogue.heard(key, heard))
+
+    async def _hear_partly(self, effect: HearPartly) -> None:
+        """A pass that finds no time is no fault; one that fails is the last of its turn."""
+        words = ""
+        try:
+            async with asyncio.timeout(self._limits.hear_partly):
+                words = await self._model.hear_partly(effect.request, effect.samples)
+        except TimeoutError:
+            pass
+        except Exception:  # the turn is heard again at its end, and tells of the fault
+            log.exception("listening on failed")
+            return
+        self._carry_out(self._dialogue.heard_partly(effect.pass_id, words))
 
     async def _see(self, key: str, data: bytes) -> None:
         place = "item.content.image_url"

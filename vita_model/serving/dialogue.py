@@ -51,6 +51,7 @@ class Dialogue:
         session: Settings to begin with; None for the defaults.
         expires_at: When the server ends the session, in seconds since 1970.
         ids: Makes a new unique id with a prefix.
+        listens_on: Let the model listen while the caller still speaks.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Dialogue:
         session: Session | None = None,
         expires_at: int | None = None,
         ids: Callable[[str], str] = new_id,
+        listens_on: bool = True,
     ) -> None:
         self.session_id = ids("sess")
         self._session = session or Session(model=model_name)
@@ -84,6 +86,7 @@ class Dialogue:
             conversation=conversation,
             recordings=recordings,
             new_id=ids,
+            listens_on=listens_on,
         )
         self._editor = Editor(
             conversation=conversation,
@@ -131,9 +134,9 @@ class Dialogue:
         """The model has listened."""
         return self._caller.heard(hearing_id, heard)
 
-    def heard_partly(self, hearing_id: str, text: str) -> list[Effect]:
-        """The model still listens and has understood `text` so far."""
-        return self._caller.heard_partly(hearing_id, text)
+    def heard_partly(self, pass_id: str, text: str) -> list[Effect]:
+        """The model has listened to the beginning of a turn; these of its words are certain."""
+        return self._caller.heard_partly(pass_id, text)
 
     def hearing_failed(self, hearing_id: str, reason: str) -> list[Effect]:
         """The model could not listen: the turn has no words and its answer fails."""

@@ -26,6 +26,21 @@ class Hear:
 
 
 @dataclass(frozen=True, slots=True)
+class HearPartly:
+    """Let the model listen to an utterance that goes on; answer with `Dialogue.heard_partly`.
+
+    Attributes:
+        pass_id: Names this pass; `CancelHearing` names it too.
+        samples: The utterance so far.
+        request: What its answer will depend on, without this utterance.
+    """
+
+    pass_id: str
+    samples: Samples
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
 class HearUpload:
     """Like `Hear`, for audio that is still in the wire format."""
 
@@ -84,6 +99,7 @@ class Prepare:
 Effect = (
     Send
     | Hear
+    | HearPartly
     | HearUpload
     | CancelHearing
     | See
