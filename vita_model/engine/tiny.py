@@ -90,15 +90,16 @@ class TinyVoice:
         heard = await self._aside.run(self._scheduler, lambda: self._hear(samples))
         ids, rows = self._overheard.agreed(request.session_id, heard)
         words = transcript(ids, self.parts.tokenizer)
+        certain = words.rpartition(" ")[0]  # the last one may still be cut in the middle
         busy = self._answering[request.session_id] or self._engine.urgency() is not None
         if busy or not self._overheard.worth_computing(request.session_id, len(ids)):
-            return words
+            return certain
         settled = Heard(words, (ids, rows), heard.seconds)
         asked = replace(request, entries=[*request.entries, UserSpeech(settled)])
         laid = await self._desk.run(self._scheduler, lambda: lay_out(asked, self._chat))
         names = laid.prompt.names[: -len(self._chat.user_close())]
         await self._replies.compute(request.session_id, Prompt(names, laid.prompt.heard))
-        return words
+        return certain
 
     def listen(self, samples: Samples) -> list[int]:
         """Tokens of one utterance, in the calling thread."""
