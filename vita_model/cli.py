@@ -23,6 +23,7 @@ EXIT_NO_CHECKPOINT = 4
 
 _DEVICE = "Where the weights go: cpu, cuda, cuda:1, or auto for all there is."
 _ONE_DEVICE = "Where a large model runs: cpu, cuda, cuda:1, or auto for a GPU if there is one."
+_AHEAD = "Hear callers while they still speak, whenever nothing else is to be done."
 _BITS = "Bits of the language model's weights, for a GPU too small for all."
 _FAST = "Arrange the parts that hear, see and speak for an x86 CPU, in this form."
 _DTYPE = "Type of the weights, such as bfloat16; auto keeps the stored one."
@@ -73,6 +74,7 @@ def serve(
     drain_s: Annotated[
         float, typer.Option(min=0, help="Seconds that running sessions get to end at shutdown.")
     ] = 30.0,
+    hear_ahead: Annotated[bool, typer.Option(help=_AHEAD)] = True,
     device: Annotated[str, typer.Option(help=_ONE_DEVICE)] = "cpu",
     dtype: Annotated[str, typer.Option(help=_DTYPE)] = "auto",
     bits: Annotated[Literal["int8", "int4"] | None, typer.Option(help=_BITS)] = None,
@@ -88,6 +90,7 @@ def serve(
         keys=_read_keys(keys_file, api_key_file, server_keys),
         memory_limit=None if memory_mib is None else memory_mib << 20,
         stuck_after=stuck_s,
+        hears_ahead=hear_ahead,
     )
     try:
         listener = open_listener(host, port)

@@ -48,7 +48,7 @@ def check_event(event: dict[str, Any]) -> None:
 class Talk:
     """A dialogue with a clock that stands still unless told otherwise."""
 
-    def __init__(self, *, listens_on: bool = True, **session: Any) -> None:
+    def __init__(self, *, hears_ahead: bool = True, **session: Any) -> None:
         self.now = 100.0
         counter = itertools.count(1)
         self.dialogue = Dialogue(
@@ -57,7 +57,7 @@ class Talk:
             detector=LevelDetector(),
             clock=lambda: self.now,
             ids=lambda prefix: f"{prefix}_{next(counter)}",
-            listens_on=listens_on,
+            hears_ahead=hears_ahead,
         )
         self.effects: list[Effect] = []
         self._take(self.dialogue.greet())

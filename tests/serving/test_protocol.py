@@ -69,7 +69,7 @@ def test_words_are_told_while_the_caller_speaks() -> None:
     assert talk.dialogue.heard_partly(last.pass_id, "too late") == []
 
 
-def test_the_model_listens_on_one_pass_at_a_time_and_not_in_a_pause() -> None:
+def test_the_model_hears_ahead_one_pass_at_a_time_and_not_in_a_pause() -> None:
     talk = Talk(audio=TRANSCRIBE)
     talk.speech(1_300)
     talk.speech(300)
@@ -93,8 +93,8 @@ def test_long_speech_is_listened_to_less_and_less_often() -> None:
     assert passes[-1] < 16
 
 
-def test_the_model_listens_only_at_the_end_where_that_is_wanted() -> None:
-    talk = Talk(listens_on=False)
+def test_the_model_hears_aheadly_at_the_end_where_that_is_wanted() -> None:
+    talk = Talk(hears_ahead=False)
     talk.speech(3_000)
     assert not talk.all(HearPartly)
 

@@ -17,7 +17,7 @@ from vita_model.engine.grammar import CallMarks, Grammars
 from vita_model.engine.job import Prompt
 from vita_model.engine.language import LanguageModel
 from vita_model.engine.replies import Replies
-from vita_model.engine.scheduler import Scheduler, spare_cores
+from vita_model.engine.scheduler import IDLE, Scheduler, spare_cores
 from vita_model.engine.stock import stock_weights
 from vita_model.engine.torch_engine import TorchEngine
 from vita_model.engine.vita_ear import Ear
@@ -83,10 +83,10 @@ class VitaVoice:
         self._ear = Ear(model)
         self._numbers = count()
         self._mouth = VitaMouth(reader)
-        self._ears, self._desk = Errands(), Errands()
+        self._ears, self._desk, self._aside = Errands(), Errands(), Errands(IDLE)
         on_cpu = self._engine.model.table.device.type == "cpu"
         self._scheduler = Scheduler(
-            [self._desk, self._ears, self._engine, self._mouth],
+            [self._desk, self._ears, self._engine, self._mouth, self._aside],
             workers or (min(2, spare_cores()) if on_cpu else 3),
         )
         self._replies = Replies(self._engine, self._mouth, self._scheduler)
@@ -133,8 +133,8 @@ class VitaVoice:
         if not self._ear.writes:
             return ""
         session_id = request.session_id
-        return await self._ears.run(
-            self._scheduler, lambda: self._ear.words_so_far(session_id, samples), background=True
+        return await self._aside.run(
+            self._scheduler, lambda: self._ear.words_so_far(session_id, samples)
         )
 
     async def see(self, data: bytes) -> Seen:

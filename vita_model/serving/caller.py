@@ -37,10 +37,10 @@ class Caller:
         conversation: Conversation,
         recordings: Recordings,
         new_id: Callable[[str], str],
-        listens_on: bool,
+        hears_ahead: bool,
     ) -> None:
         self._session = session
-        self._listens_on = listens_on
+        self._hears_ahead = hears_ahead
         self._answers = answers
         self._conversation = conversation
         self._recordings = recordings
@@ -199,7 +199,7 @@ class Caller:
     def _listen_on(self) -> list[Effect]:
         """Listen to the turn going on, once in a while."""
         spoken_ms = self._listener.spoken_ms
-        if not self._listens_on or not self._hearings.wants_pass(spoken_ms):
+        if not self._hears_ahead or not self._hearings.wants_pass(spoken_ms):
             return []
         request = self._answers.outlook(self._session.options(None))
         return self._hearings.listen_on(self._listener.so_far, spoken_ms, request)

@@ -51,7 +51,7 @@ class Dialogue:
         session: Settings to begin with; None for the defaults.
         expires_at: When the server ends the session, in seconds since 1970.
         ids: Makes a new unique id with a prefix.
-        listens_on: Let the model listen while the caller still speaks.
+        hears_ahead: Let the model listen while the caller still speaks.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Dialogue:
         session: Session | None = None,
         expires_at: int | None = None,
         ids: Callable[[str], str] = new_id,
-        listens_on: bool = True,
+        hears_ahead: bool = True,
     ) -> None:
         self.session_id = ids("sess")
         self._session = session or Session(model=model_name)
@@ -86,7 +86,7 @@ class Dialogue:
             conversation=conversation,
             recordings=recordings,
             new_id=ids,
-            listens_on=listens_on,
+            hears_ahead=hears_ahead,
         )
         self._editor = Editor(
             conversation=conversation,

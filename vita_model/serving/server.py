@@ -54,14 +54,14 @@ class ServerConfig:
         keys: Who may come in; None for everybody.
         memory_limit: Bytes this process may take; None for all there are.
         stuck_after: An engine that makes no step for so long is given up.
-        listens_on: Let the model listen while callers still speak.
+        hears_ahead: Let the model listen while callers still speak.
     """
 
     max_sessions: int = 8
     keys: Keys | None = field(default=None, repr=False)
     memory_limit: int | None = None
     stuck_after: float = 30.0
-    listens_on: bool = True
+    hears_ahead: bool = True
     ping_interval: float = 20.0
     ping_timeout: float = 20.0
     close_timeout: float = 5.0
@@ -167,7 +167,7 @@ class ModelServer:
             clock=time.monotonic,
             session=connection.session if isinstance(connection, Visitor) else None,
             expires_at=int(time.time() + self._config.limits.session),
-            listens_on=self._config.listens_on,
+            hears_ahead=self._config.hears_ahead,
         )
         log.info("session opened", extra={"session_id": dialogue.session_id})
         self.host.meter.opened.inc()
