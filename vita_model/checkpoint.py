@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -340,7 +341,8 @@ def _flatten(value: Any, prefix: str = "") -> dict[str, Tensor]:
 
 def _torch_file(source: Path, device: str) -> dict[str, Tensor]:
     try:
-        content = torch.load(source, map_location=device, weights_only=True)
+        mapped = is_zipfile(source)  # what only training needs is not even read then
+        content = torch.load(source, map_location=device, weights_only=True, mmap=mapped)
     except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         reason = str(error).strip().partition("\n")[0] or "it breaks off"
         raise CheckpointError(f"{source} cannot be read as plain weights: {reason}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -76,6 +77,41 @@ def model(
         from vita_model.bench.plot import draw
 
         draw(table, plot)
+
+
+@app.command("load")
+def load(
+    *,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder of weights; random ones are written if left out.")
+    ] = None,
+    share: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Size of random weights; 1 is 17 GB.")
+    ] = 0.125,
+    dtype: Annotated[
+        str, typer.Option(help="Types to load the weights in, parted by commas.")
+    ] = "auto,float16,float32",
+    out: Annotated[Path | None, typer.Option(help="Write the figures into this JSON file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table into this file.")] = None,
+) -> None:
+    """Memory at its highest while weights are loaded, each time in a process of its own."""
+    from vita_model.bench import load as loading
+    from vita_model.checkpoint import CheckpointError
+
+    with TemporaryDirectory() as made, Console(stderr=True).status("starting") as status:
+        try:
+            if checkpoint is None:
+                status.update("writing random weights")
+                checkpoint = loading.write_random(Path(made), share)
+            found = loading.measure(checkpoint, dtype.split(","), status.update)
+        except (CheckpointError, loading.UnmeasurableError) as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(EXIT_BAD_SETTING) from error
+    typer.echo(loading.as_markdown(found))
+    if out is not None:
+        out.write_text(loading.as_json(found))
+    if markdown is not None:
+        markdown.write_text(loading.as_markdown(found))
 
 
 @app.command("turns")
