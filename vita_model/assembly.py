@@ -43,7 +43,7 @@ from vita_model.config import (
     VitaConfig,
 )
 from vita_model.generation import MediaGeneration
-from vita_model.hub import folder_of
+from vita_model.hub import folder_of, refuse_unknown
 from vita_model.media import Source
 from vita_model.packed import Form, can_pack, pack
 from vita_model.placement import DeviceMap, dispatch, place
@@ -240,11 +240,7 @@ class VitaForConditionalGeneration(MediaGeneration, Qwen2ForCausalLM):
         Raises:
             CheckpointError: There is no such checkpoint, or it does not fit.
         """
-        # The Auto classes say these of every model; none of them changes what is loaded here.
-        unknown = [key for key, value in options.items() if value and not key.startswith("_")]
-        unknown = [key for key in unknown if key not in ("trust_remote_code", "adapter_kwargs")]
-        if unknown:
-            raise CheckpointError(f"{cls.__name__} does not know the options {', '.join(unknown)}")
+        refuse_unknown(options, cls.__name__)
         folder = folder_of(
             name,
             revision=revision,

@@ -171,6 +171,7 @@ def chat(
     """Ask the whole model one question, with pictures, sound and film."""
     if not (text or image or audio or video):
         raise _end("Nothing was asked; give a text, --audio, --image or --video.", EXIT_BAD_SETTING)
+    _check_there(checkpoint)
     from vita_model.ask import ask, state_line
     from vita_model.assembly import load_model, weight_type
     from vita_model.checkpoint import CheckpointError
@@ -294,9 +295,8 @@ def _load(
     bits: Literal["int8", "int4"] | None = None,
     fast: Literal["float32", "bfloat16", "int8"] | None = None,
 ) -> VoiceModel:
-    if checkpoint is not None and not checkpoint.exists():
-        message = f"There is no checkpoint at {checkpoint}; give the folder of the weights."
-        raise _end(message, EXIT_NO_CHECKPOINT)
+    if checkpoint is not None:
+        _check_there(checkpoint)
     from vita_model.checkpoint import CheckpointError
     from vita_model.engine.load import load_voice_model
     from vita_model.published import UnsupportedVariantError
@@ -306,6 +306,12 @@ def _load(
     except (CheckpointError, UnsupportedVariantError, FileNotFoundError) as error:
         reason = str(error).rstrip(".")
         raise _end(f"The checkpoint cannot be used: {reason}.", EXIT_NO_CHECKPOINT) from None
+
+
+def _check_there(checkpoint: Path) -> None:
+    if not checkpoint.exists():
+        message = f"There is no checkpoint at {checkpoint}; give the folder of the weights."
+        raise _end(message, EXIT_NO_CHECKPOINT)
 
 
 def _end(message: str, code: int) -> typer.Exit:

@@ -84,7 +84,8 @@ class MediaGeneration:
             state's first.
 
         Raises:
-            SpliceError: Placeholders and media do not match.
+            SpliceError: Placeholders and media do not match, or a prompt is empty or longer than
+                the context.
         """
         options = {"do_sample": False, "repetition_penalty": 1.0} | options
         if state is not None:
@@ -96,7 +97,7 @@ class MediaGeneration:
         images = () if pixel_values is None else list(model.embed_images(pixel_values))
         audios = () if audio_features is None else model.embed_audio(audio_features, audio_lengths)
         prompt: Spliced = model.embed_prompt(
-            list(input_ids), images=images, audios=audios, pad_left=True
+            list(input_ids), images=images, audios=audios, cut=False, pad_left=True
         )
         return cast(Any, super()).generate(
             inputs_embeds=prompt.embeds, attention_mask=prompt.mask, **options

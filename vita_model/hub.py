@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -11,6 +12,19 @@ from vita_model.checkpoint import CheckpointError
 
 _WANTED = ("*.json", "*.safetensors", "*.txt", "*/train.yaml", "vita_tts_ckpt/*", "SHA256SUMS")
 """Leaves aside the superseded audio encoder and what a trainer left behind."""
+
+
+def refuse_unknown(options: Mapping[str, object], owner: str) -> None:
+    """Refuse options that would be ignored; what transformers' Auto classes say of all is let pass.
+
+    Raises:
+        CheckpointError: One that is set is not known.
+    """
+    harmless = ("trust_remote_code", "adapter_kwargs")
+    unknown = [key for key, value in options.items() if value and key not in harmless]
+    unknown = [key for key in unknown if not key.startswith("_")]
+    if unknown:
+        raise CheckpointError(f"{owner} does not know the options {', '.join(unknown)}")
 
 
 def folder_of(

@@ -13,7 +13,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import BatchFeature
+from transformers import AutoProcessor, BatchFeature
 
 from vita_model.assembly import read_config
 from vita_model.audio.features import filter_bank, frame_count, language_positions
@@ -21,8 +21,10 @@ from vita_model.audio.read import Samples, Waveform, read_audio
 from vita_model.checkpoint import CheckpointError
 from vita_model.config import CONFIG_FILE, VitaConfig
 from vita_model.generation import StateChoice
+from vita_model.hub import folder_of, refuse_unknown
 from vita_model.media import MediaError, Source, read_bytes
 from vita_model.prompt import GLYPHS, Marker, Media, Turn, build_prompt, split_marker, tokenize
+from vita_model.qwen2 import VitaQwen2Config
 from vita_model.splice import AUDIO, IMAGE
 from vita_model.vision import tiling
 from vita_model.vision.picture import checked, read_picture
@@ -92,20 +94,51 @@ class VitaProcessor:
     """Makes the model's input of a conversation. Holds no weights, and may be shared."""
 
     def __init__(self, tokenizer: Tokenizer, config: VitaConfig) -> None:
+        known = config.language.vocab_size
+        if tokenizer.get_vocab_size() > known:
+            raise CheckpointError(
+                f"The tokenizer has {tokenizer.get_vocab_size()} tokens and the model knows {known};"
+                " use the one of the model."
+            )
         self.tokenizer = tokenizer
         self.config = config
         self._markers = {marker: self._one(glyph) for marker, glyph in GLYPHS.items()}
         self._end = self._one("<|im_end|>")
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Self:
-        """Read the tokenizer and the sizes from a checkpoint folder.
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **options: object,
+    ) -> Self:
+        """Read the tokenizer and the sizes of a checkpoint.
+
+        Args:
+            name: A folder or a hub id.
+            revision: See `vita_model.hub.folder_of`, also for the next three.
+            cache_dir: Where downloads are kept.
+            local_files_only: Never download.
+            token: For repositories that are not public.
+            options: Anything that is set is refused.
 
         Raises:
-            CheckpointError: The folder lacks one of them.
+            CheckpointError: There is no such checkpoint, or it lacks one of them.
         """
-        path = Path(folder) / TOKENIZER_FILE
-        config = read_config(Path(folder))
+        refuse_unknown(options, cls.__name__)
+        folder = folder_of(
+            name,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        path = folder / TOKENIZER_FILE
+        config = read_config(folder)
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises nothing narrower
@@ -288,3 +321,6 @@ def _later(kept: list[_Prepared]) -> list[_Prepared]:
     while len(rest) > 1 and rest[0].message.role != "user":
         rest = rest[1:]
     return rest
+
+
+AutoProcessor.register(VitaQwen2Config, VitaProcessor)

@@ -15,7 +15,7 @@ IGNORE = -100
 
 
 class SpliceError(ValueError):
-    """Placeholders and media do not match."""
+    """Placeholders and media do not match, or a prompt is empty or too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ def splice(
     labels: Sequence[Tensor] | None = None,
     audio_labels: Sequence[int] | None = None,
     max_length: int = 6200,
+    cut: bool = True,
     pad_left: bool = False,
     visual_stride: int | None = None,
 ) -> Spliced:
@@ -81,12 +82,14 @@ def splice(
         audios: One block per audio placeholder, likewise.
         labels: Labels of each sample's tokens; those of placeholders are not used.
         audio_labels: A label for the last row of each audio block.
-        max_length: Longer samples are cut at the end.
+        max_length: Positions a sample may have.
+        cut: Cut longer samples at the end, as in training, instead of refusing them.
         pad_left: Pad shorter samples on the left instead of the right.
         visual_stride: Let this many neighbouring visual rows share a position.
 
     Raises:
-        SpliceError: The number of blocks does not equal the number of placeholders.
+        SpliceError: The number of blocks does not equal the number of placeholders; or, where
+            nothing is cut, a sample is empty or too long.
     """
     texts = [ids[(ids != IMAGE) & (ids != AUDIO)] for ids in sequences]
     embedded = embed(torch.cat(texts)).split([text.shape[0] for text in texts])
@@ -116,7 +119,18 @@ def splice(
         rows.append(_Row(torch.cat(pieces), torch.cat(marks), torch.cat(visual)))
     if next(image_blocks, None) is not None or next(audio_blocks, None) is not None:
         raise SpliceError("more image or audio blocks were given than the prompt has placeholders")
+    if not cut:
+        _check_lengths(rows, max_length)
     return _pad(rows, labels is not None, max_length, pad_left, visual_stride)
+
+
+def _check_lengths(rows: Sequence[_Row], most: int) -> None:
+    for row in rows:
+        if not 0 < row.visual.shape[0] <= most:
+            raise SpliceError(
+                f"a prompt of {row.visual.shape[0]} positions cannot be answered, it may have 1 to"
+                f" {most}; a VitaProcessor keeps conversations within that"
+            )
 
 
 def _pad(

@@ -4,11 +4,13 @@ import shutil
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoProcessor
 
+from tests.vita_model.published_layout import CONFIG, publish
 from tests.vita_model.small import TINY, checkpoint
 from vita_model.assembly import VitaForConditionalGeneration, build_model
 from vita_model.checkpoint import CheckpointError, load_checkpoint
+from vita_model.processor import VitaProcessor
 
 pytestmark = pytest.mark.unit
 
@@ -46,6 +48,29 @@ def test_the_auto_classes_of_transformers_know_the_model(small, tmp_path):
     assert isinstance(again, VitaForConditionalGeneration)
     assert again.dtype == torch.bfloat16
     assert AutoModelForCausalLM.from_config(config).vita_config == TINY
+
+
+def in_the_hubs_cache(folder, cache):
+    """Lay a folder where the hub keeps what was downloaded of a repository."""
+    home, commit = cache / "models--someone--VITA", "0" * 40
+    shutil.copytree(folder, home / "snapshots" / commit)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commit)
+    return {"cache_dir": cache, "local_files_only": True}
+
+
+def test_a_hub_id_does_as_well_as_a_folder(tmp_path):
+    published = tmp_path / "published"
+    published.mkdir()
+    publish(published)
+    where = in_the_hubs_cache(published, tmp_path / "cache")
+    model = VitaForConditionalGeneration.from_pretrained("someone/VITA", **where)
+    processor = AutoProcessor.from_pretrained("someone/VITA", **where)
+    assert isinstance(processor, VitaProcessor)
+    assert model.vita_config == processor.config == CONFIG
+    assert model.generate(**processor("Hello"), max_new_tokens=2).shape == (1, 2)
+    with pytest.raises(CheckpointError, match="does not know the options padding_side"):
+        VitaProcessor.from_pretrained(published, padding_side="left")
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,12 @@ def test_placeholders_without_media_are_refused(processor, model):
         model.generate(inputs["input_ids"])
 
 
+@pytest.mark.parametrize("length", [0, TINY.max_length + 1])
+def test_a_prompt_that_is_empty_or_beyond_the_context_is_refused(model, length):
+    with pytest.raises(SpliceError, match=f"prompt of {length} positions .* 1 to 2000"):
+        model.generate(torch.ones(1, length, dtype=torch.int64), max_new_tokens=1)
+
+
 def test_the_system_text_follows_what_is_shown_and_is_the_same_every_time(processor):
     picture = Image.new("RGB", (16, 16))
     plain = words(processor, processor("Hello"))
@@ -219,6 +225,12 @@ def test_a_folder_without_its_tokenizer_is_named(folder, tmp_path):
     (tmp_path / "vita.json").write_text((folder / "vita.json").read_text())
     with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
         VitaProcessor.from_pretrained(tmp_path)
+
+
+def test_a_tokenizer_of_a_larger_model_is_refused():
+    small = TINY.language.model_copy(update={"vocab_size": 100})
+    with pytest.raises(CheckpointError, match=r"has 2\d\d tokens and the model knows 100"):
+        VitaProcessor(tokenizer(), TINY.model_copy(update={"language": small}))
 
 
 def test_a_foreign_tokenizer_is_refused():

@@ -6,11 +6,16 @@ import sys
 
 import pytest
 import torch
+from transformers import Qwen2ForCausalLM
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
 from tests.vita_model.small import TINY, checkpoint
 from vita_model.assembly import VitaForConditionalGeneration
+from vita_model.backbone import Backbone, open_backbone
 from vita_model.checkpoint import CheckpointError
-from vita_model.config import LanguageConfig
+from vita_model.config import LanguageConfig, VitaConfig
+from vita_model.quantized import quantize
+from vita_model.qwen2 import qwen2_config
 
 pytestmark = pytest.mark.unit
 
@@ -48,6 +53,35 @@ def test_fewer_bits_give_nearly_the_same_scores(bits, share, error, wide, whole)
     assert torch.equal(model.model.embed_tokens.weight, whole.model.embed_tokens.weight)
     assert torch.equal(model.lm_head.weight, whole.lm_head.weight)
     assert model.generate(ids, max_new_tokens=3).shape == (1, 3)
+
+
+def vita_tinys_language() -> tuple[Qwen2ForCausalLM, Backbone]:
+    backbone = open_backbone()
+    shape = backbone.shape
+    sizes = LanguageConfig(
+        vocab_size=shape.vocabulary, hidden_size=shape.width, intermediate_size=shape.hidden,
+        layers=shape.layers, heads=shape.heads, kv_heads=shape.kv_heads, rope_theta=shape.rope_base,
+        rms_norm_eps=shape.epsilon, tie_embeddings=True,
+    )  # fmt: skip
+    config = qwen2_config(VitaConfig(language=sizes))
+    with torch.device("meta"):
+        model = Qwen2ForCausalLM(config)
+    model.model.rotary_emb = Qwen2RotaryEmbedding(config)
+    model.load_state_dict(dict(backbone.named_tensors()), strict=False, assign=True)
+    model.tie_weights()
+    return model.eval(), backbone
+
+
+@pytest.mark.parametrize("bits", ["int8", "int4"])
+def test_vita_tinys_language_model_still_knows_the_answer(bits):
+    pytest.importorskip("bitsandbytes")
+    model, backbone = vita_tinys_language()
+    quantize(model.model.layers, bits, "cpu")
+    asked = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
+    tokenizer = backbone.tokenizer()
+    ids = torch.tensor([tokenizer.encode(asked).ids])
+    answer = model.generate(ids, max_new_tokens=6, do_sample=False)[0, ids.shape[1] :]
+    assert "Paris" in tokenizer.decode(answer.tolist())
 
 
 def test_fewer_bits_are_for_one_device_and_not_saved(wide, tmp_path):

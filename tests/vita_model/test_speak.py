@@ -11,6 +11,7 @@ from vita_model.assembly import VitaForConditionalGeneration, build_model
 from vita_model.media import AudioError
 from vita_model.speech.decoder import SpeechSampling
 from vita_model.speech.speak import VoicelessError, condition, speak, voice_of
+from vita_model.speech.synthesis import ChunkPlan, PublishedPlan
 
 pytestmark = pytest.mark.unit
 
@@ -87,6 +88,19 @@ def test_a_phrase_is_spoken_before_the_next_is_written(model):
     speech = speak(model, tokenizer(), writing(), sampling=SAMPLING)
     assert next(speech).shape[0] == 4 * 600
     assert written == ["Yes. "]
+
+
+def test_the_published_way_waits_longer_and_cuts_at_quiet_places(model):
+    plan = PublishedPlan(first=ChunkPlan(chunk=20, window=401, threshold=1.0), level=0.0)
+    early, published = said(model, "Yes. No."), said(model, "Yes. No.", plan=plan)
+    assert 20 * 300 < published[0].shape[0] <= 20 * 600, "of 20 ids all up to a quiet place"
+    assert len(published) == 2 + 1, "nothing is quiet enough in the second phrase"
+    whole = torch.cat(published)
+    lost = 80 * 600 - whole.shape[0]
+    assert 0 <= lost < 600, "the silence in front"
+    assert (whole - torch.cat(early)[lost:]).abs().max() < 0.05
+    quiet = PublishedPlan(level=2.0)
+    assert said(model, "Yes. No.", plan=quiet) == []
 
 
 def test_speaking_is_a_method_of_a_loaded_model(tmp_path):

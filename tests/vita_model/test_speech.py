@@ -46,10 +46,10 @@ def test_a_prefix_needs_prefix_layers():
 
 def test_each_code_is_six_hundred_samples():
     config = CodecConfig(
-        initial_channels=32,
-        latent_size=16,
+        initial_channels=16,
+        latent_size=8,
         codes=8,
-        global_size=16,
+        global_size=8,
         global_tokens=(0,) * 8,
         encoder=False,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ from vita_model.speech.codec import TiCodec
 from vita_model.speech.decoder import SpeechDecoder, SpeechSampling
 from vita_model.speech.low_latency import LatencyPlan, LowLatencyStream
 from vita_model.speech.normalise import normalised
+from vita_model.speech.synthesis import PublishedPlan, SpeechStream, without_leading_silence
 
 if TYPE_CHECKING:
     from vita_model.assembly import VitaModel
@@ -74,7 +76,7 @@ def speak(
     text: str | Iterable[str],
     *,
     voice: Tensor | None = None,
-    plan: LatencyPlan | None = None,
+    plan: LatencyPlan | PublishedPlan | None = None,
     sampling: SpeechSampling | None = None,
     generator: torch.Generator | None = None,
 ) -> Iterator[Tensor]:
@@ -86,7 +88,7 @@ def speak(
         text: As it was written; or its pieces while it is being written, cut anywhere. A phrase is
             spoken as soon as it is complete.
         voice: From `voice_of`; None takes the configured one.
-        plan: How early pieces come.
+        plan: How early pieces come; None takes the default `LatencyPlan`.
         sampling: How codec ids are drawn.
         generator: Source of randomness.
 
@@ -97,25 +99,47 @@ def speak(
         VoicelessError: The model cannot speak.
     """
     decoder, codec = voice_parts(model)
-    plan = plan or LatencyPlan(hop=codec.config.hop)
 
     def decode(ids: Sequence[int]) -> Tensor:
         device = codec.generator.conv_pre.weight.device
         return codec.decode(torch.tensor(ids, device=device)[None, :, None], voice)[0, 0]
 
+    silence = plan.level if isinstance(plan, PublishedPlan) else None
+    first = True
     for phrase in _phrases(text):
         words = normalised(phrase.strip()).lower()
         if not speakable(words):
             continue
-        stream = LowLatencyStream(decode, plan)
+        stream = _stream(decode, plan, codec.config.hop, first=first)
+        first = False
         hidden = condition(model, tokenizer, words)
-        for code in decoder.generate(hidden, sampling=sampling, generator=generator):
-            piece = stream.push(code)
-            if piece is not None:
+        codes = decoder.generate(hidden, sampling=sampling, generator=generator)
+        for made in _pieces(stream, codes):
+            piece = made if silence is None else without_leading_silence(made, silence)
+            if piece.shape[0]:
+                silence = None
                 yield piece
-        rest = stream.finish()
-        if rest.shape[0]:
-            yield rest
+
+
+def _pieces(stream: LowLatencyStream | SpeechStream, codes: Iterable[int]) -> Iterator[Tensor]:
+    for code in codes:
+        piece = stream.push(code)
+        if piece is not None:
+            yield piece
+    yield stream.finish()
+
+
+def _stream(
+    decode: Callable[[Sequence[int]], Tensor],
+    plan: LatencyPlan | PublishedPlan | None,
+    hop: int,
+    *,
+    first: bool,
+) -> LowLatencyStream | SpeechStream:
+    """What makes sound of the codes of one phrase."""
+    if isinstance(plan, PublishedPlan):
+        return SpeechStream(decode, replace(plan.first if first else plan.rest, hop=hop))
+    return LowLatencyStream(decode, plan or LatencyPlan(hop=hop))
 
 
 @torch.inference_mode()

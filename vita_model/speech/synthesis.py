@@ -33,6 +33,21 @@ class ChunkPlan:
     threshold: float = 0.015
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedPlan:
+    """How the published server makes speech: the first phrase early, silence in front of it cut off.
+
+    Attributes:
+        first: Of the first phrase.
+        rest: Of the others.
+        level: Magnitude up to which samples in front of all speech are silence.
+    """
+
+    first: ChunkPlan = field(default_factory=lambda: ChunkPlan(chunk=20, threshold=0.1))
+    rest: ChunkPlan = field(default_factory=ChunkPlan)
+    level: float = _LEADING_SILENCE
+
+
 def quiet_cut(piece: Tensor, window: int, threshold: float) -> int | None:
     """Where to cut a piece `[samples]`: its quietest sample in or behind its quietest window.
 
@@ -60,6 +75,7 @@ def hold_back(
 
     See `quiet_cut` for the place of the cut; without one all is held back.
     """
+    held = held.to(piece)
     cut = quiet_cut(piece, window, threshold)
     if cut is None:
         return torch.cat([held, piece]), None
@@ -102,7 +118,7 @@ class SpeechStream:
         segment = self._held
         if len(self._ids) > self._left:
             tail = self.decode(self._ids)[self._left * self.plan.hop :]
-            segment = torch.cat([segment, tail])
+            segment = torch.cat([segment.to(tail), tail])
         self._ids, self._left, self._held = [], 0, torch.zeros(0)
         return segment
 
