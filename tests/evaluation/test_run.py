@@ -118,6 +118,15 @@ def test_rows_of_other_weights_are_never_mixed(tmp_path):
         Run(tmp_path, ABOUT | {"weights": "others"})
 
 
+async def test_a_figure_of_ours_stands_in_the_table_of_others(tmp_path):
+    suite = EvenSuite()
+    suite.name = "librispeech-test-clean"
+    run = Run(tmp_path, ABOUT)
+    await ask_all(model(), [suite], run, 3)
+    text = report.write(run, [suite]).text.read_text()
+    assert "| some-model (ours, here) | – | – | – | – | – | 66.7 | – |" in text
+
+
 async def test_the_report_tells_figures_misses_and_the_paper(tmp_path: Path):
     run = Run(tmp_path, ABOUT)
     suites = [EvenSuite()]
@@ -130,6 +139,7 @@ async def test_the_report_tells_figures_misses_and_the_paper(tmp_path: Path):
     assert "Every bar" in page
     assert "missed" in text
     assert "| VITA-1.5 | 2.2 | 8.4 | 10.0 |" in text
+    assert "(ours, here)" not in text
     assert "&lt;b&gt;odd&lt;/b&gt;" in page
     assert "Whether &lt;numbers&gt;" in page
     for row in written.sections[0].rows:

@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from rich.table import Table
 
 from vita_model.evaluation import plots
+from vita_model.evaluation.beside import with_ours
 from vita_model.evaluation.claim.section import ClaimSection
 from vita_model.evaluation.claim.summary import Mean
 from vita_model.evaluation.figures import Figure, Row, figures
@@ -59,7 +60,11 @@ def write(run: Run, suites: Sequence[Suite[Any]], claim: ClaimSection | None = N
             place = plot.relative_to(run.folder).as_posix()
             sections.append(Section(suite.name, suite.about, rows, found, place))
     content = files("vita_model.evaluation")
-    papers = yaml.safe_load(content.joinpath("paper.yaml").read_text(encoding="utf-8"))
+    papers = with_ours(
+        yaml.safe_load(content.joinpath("paper.yaml").read_text(encoding="utf-8")),
+        str(run.about["model"]),
+        {s.name: (s.figures[0].measure, s.rows) for s in sections if s.figures},
+    )
     shown = {section.name: examples(section.rows) for section in sections}
     given = {"about": run.about, "sections": sections, "papers": papers, "shown": shown}
     given["bars"] = [

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 from vita_model.engine.voice import Audio, Request, Text, UserSpeech, VoiceModel
-from vita_model.evaluation.agent_tasks import instructions, sample_tasks, specs
+from vita_model.evaluation.agent_tasks import Task, instructions, sample_tasks, specs
 from vita_model.evaluation.callers import VOICES, over, read
+from vita_model.evaluation.cores import available, on
 from vita_model.evaluation.figures import Measure, Row
 from vita_model.evaluation.suite import Shelf
-from vita_model.evaluation.suites.agent import Asked
 
-TURNS = 60
+TURNS = 30
+_BARS_MS = {"one core": 400, "two cores": 300, "all cores": 400}
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question, asked with the process held to some cores (0: to none)."""
+
+    key: str
+    group: str
+    cores: int
+    voice: str
+    task: Task
 
 
 class LatencySuite:
     """Turns one after the other, from the end of the caller's sound on."""
 
     name = "latency"
-    small = 12
+    small = 16
     about = (
         "From the end of the caller's sound to the first sound of the reply, hearing included, "
         "with the prompt read before; the silence that ends a turn is not in it. `speech` is "
-        "seconds of sound for each second from then to the end of the reply. CPU time is the "
-        "process's own: on a busy machine only the wall time grows. One turn at a time."
+        "seconds of sound for each second from the end of hearing to the end of the reply. CPU time "
+        "is the process's own: on a busy machine only the wall time grows. One turn at a time, the "
+        "same turns with the process held to one core and to two, where there are two."
     )
     measures = (
-        Measure("first sound, wall", "ms", "at most", {"": 400}, "median"),
+        Measure("first sound, wall", "ms", "at most", _BARS_MS, "median"),
         Measure("first sound, CPU", "ms", "at most", {}, "median"),
         Measure("speech, wall", "x real time", "at least", {"": 3}, "median"),
         Measure("speech, CPU", "x real time", "at least", {}, "median"),
@@ -36,19 +51,26 @@ class LatencySuite:
     def __init__(self, seed: int = 1) -> None:
         self._seed = seed
 
-    def items(self, count: int | None) -> Sequence[Asked]:
-        """Questions that are answered aloud."""
-        wanted = TURNS if count is None else count
-        tasks = [t for t in sample_tasks(self._seed + 9_000, 2 * wanted) if t.kind == "answer"]
-        return [
-            Asked(f"turn-{number:03d}", "turn", "clean", VOICES[number % len(VOICES)], task)
-            for number, task in enumerate(tasks[:wanted])
+    def items(self, count: int | None) -> Sequence[Turn]:
+        """Questions that are answered aloud, each on every number of cores."""
+        groups = {"one core": 1, "two cores": 2} if available() >= 2 else {"all cores": 0}
+        tasks = [t for t in sample_tasks(self._seed + 9_000, 3 * TURNS) if t.kind == "answer"]
+        found = [
+            Turn(f"{group.replace(' ', '-')}-{number:03d}", group, cores, VOICES[number % 3], task)
+            for number, task in enumerate(tasks[:TURNS])
+            for group, cores in groups.items()
         ]
+        return found[:count]
 
-    async def run(self, model: VoiceModel, item: Asked, shelf: Shelf) -> Row:
+    async def run(self, model: VoiceModel, item: Turn, shelf: Shelf) -> Row:
         """One turn against the clock."""
+        with on(item.cores) if item.cores else nullcontext():
+            return await self._run(model, item, shelf)
+
+    async def _run(self, model: VoiceModel, item: Turn, shelf: Shelf) -> Row:
         prompt, tools = instructions(item.task.dialogue), specs(item.task.dialogue)
-        samples = over(item.key, read(item.key, item.task.turn.said, item.voice, shelf), "clean")
+        said = item.task.turn.said
+        samples = over(said, read(f"turn-{said}", said, item.voice, shelf), "clean")
         await model.check_tools(tools)
         await model.prepare(item.key, prompt, tools)
         begin = time.perf_counter(), time.process_time()
@@ -73,10 +95,11 @@ class LatencySuite:
         files = {"input": shelf.sound(item.key, "input", samples, model.input_rate)}
         return Row(
             item.key,
-            "one turn at a time",
+            item.group,
             counts,
             got=text,
-            said=item.task.turn.said,
+            said=said,
             heard=heard.transcript,
+            cluster=said,
             files=files,
         )
