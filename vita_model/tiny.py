@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from vita_model.audio.beam import WordModel
 from vita_model.audio.ctc_adapter import CtcAdapter, CtcAdapterConfig
+from vita_model.audio.reader import Reader, ReaderConfig
 from vita_model.audio.whisper import WhisperConfig, WhisperEncoder
 from vita_model.backbone import BackboneMissingError, open_backbone
 from vita_model.checkpoint import CheckpointError
@@ -44,11 +45,12 @@ class CheckpointMissingError(CheckpointError):
 
 @dataclass(frozen=True, slots=True)
 class TinyParts:
-    """All loaded parts, ready for inference."""
+    """All loaded parts, ready for inference; weights without a `reader` are heard by the adapter."""
 
     encoder: WhisperEncoder
     adapter: CtcAdapter
     words: WordModel | None
+    reader: Reader | None
     eye: Eye
     language: LanguageModel
     tokenizer: Tokenizer
@@ -94,6 +96,9 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
     sizes = config["audio_adapter"]
     adapter = CtcAdapter(CtcAdapterConfig(**{**sizes, "blocks": tuple(sizes["blocks"])}))
     _fill(adapter, weights, "audio_adapter.")
+    reader = Reader(ReaderConfig(**config["reader"])) if "reader" in config else None
+    if reader is not None:
+        _fill(reader, weights, "reader.")
     codec = SourceFilterCodec(SourceFilterConfig(**config["codec"]))
     _fill(codec, weights, "codec.")
     decoder = AlignedSpeechDecoder(AlignedConfig(**config["speech_decoder"]))
@@ -110,13 +115,14 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
     counted = _strip(weights, "word_model.")
     eye = Eye(VisionConfig(**config["vision"]), language.shape.width)
     _fill(eye, weights, "vision.")
-    parts = (encoder, adapter, eye, codec, decoder, speller)
+    parts = (encoder, adapter, eye, codec, decoder, speller, *([reader] if reader else []))
     own = sum(p.numel() for part in parts for p in part.parameters())
     delta = sum(v.numel() for n, v in weights.items() if n.startswith("language."))
     return TinyParts(
         encoder,
         adapter,
         WordModel.of(counted) if counted else None,
+        reader,
         eye,
         language,
         tokenizer,

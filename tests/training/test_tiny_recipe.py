@@ -34,7 +34,7 @@ phrases:
 def test_shipped_recipes_can_be_read_and_start_from_what_is_before_them() -> None:
     recipe = read_tiny(find_recipe("vita-tiny"))
     assert {stage.learns for stage in recipe.stages} == {
-        "language", "vision", "listener", "codec", "speller", "speaker",
+        "language", "vision", "listener", "reader", "codec", "speller", "speaker",
     }  # fmt: skip
     assert read_tiny(find_recipe("vita-tiny-own")).stages[0].start == "shipped"
 

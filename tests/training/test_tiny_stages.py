@@ -23,6 +23,7 @@ STAGES = {
     "language": {"steps": 6, "rate": 2e-3, "options": {"first_layer": 24, "packs": 1}},
     "vision": {"steps": 40, "rate": 1e-3},
     "listener": {"steps": 30, "rate": 1.5e-3, "options": {"texts": 50, "frames_per_batch": 900}},
+    "reader": {"steps": 8, "rate": 3e-4, "options": {"texts": 50, "frames_per_batch": 900}},
     "codec": {"steps": 80, "rate": 1.5e-3, "options": {"batch": 4}},
     "speaker": {"steps": 16, "rate": 1e-3, "options": {"rows_per_batch": 600}},
 }

@@ -115,6 +115,9 @@ class TinyVoice:
     @torch.inference_mode()
     def _listen(self, samples: Samples) -> Tokens:
         rows = self.parts.encoder(torch.from_numpy(samples))
+        if self.parts.reader is not None:
+            ids = self.parts.reader.tokens(self.parts.reader.read(rows))
+            return Tokens(ids, self.parts.language.table[ids].float())
         _, _, logits, _ = self.parts.adapter(rows[None], torch.tensor([len(rows)]))
         return read(logits[0], self.parts.adapter.unit_ids, self._units, self.parts.words)
 

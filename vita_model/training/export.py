@@ -15,15 +15,24 @@ from torch import Tensor
 from vita_model.backbone import open_backbone
 from vita_model.compact import pack, unpack
 from vita_model.tiny import CONFIG, LEXICON, WEIGHTS
-from vita_model.training import codec, language, listener, pronunciation, speaker, vision
+from vita_model.training import (
+    codec,
+    language,
+    listener,
+    pronunciation,
+    reader,
+    speaker,
+    vision,
+)
 
 WORDS = 60_000
 """Sampled utterances that the word model counts."""
-BYTES = ("audio_encoder.", "audio_adapter.", "language.")
+BYTES = ("audio_encoder.", "audio_adapter.", "reader.", "language.")
 PREFIXES = {
     "language": "language.",
     "vision": "vision.",
     "listener": "audio_adapter.",
+    "reader": "reader.",
     "codec": "codec.",
     "speller": "speller.",
     "speaker": "speech_decoder.",
@@ -73,6 +82,9 @@ def renew(trained: Mapping[str, Path], checkpoint: Path, folder: Path) -> None:
         adapter = listener.load(file)
         new["audio_adapter"], config["audio_adapter"] = adapter.state_dict(), asdict(adapter.config)
         new["word_model"] = listener.words(adapter, open_backbone().tokenizer(), WORDS).tensors()
+    if file := trained.get("reader"):
+        reads = reader.load(file)
+        new["reader"], config["reader"] = reads.state_dict(), asdict(reads.config)
     if file := trained.get("codec"):
         coder = codec.load(file)
         new["codec"], config["codec"] = coder.state_dict(), asdict(coder.config)

@@ -55,27 +55,27 @@ def inventory(texts: Iterable[str], tokenizer: Tokenizer) -> list[int]:
     return [token for token, _ in counts.most_common()]
 
 
-def batches(clips: list[Heard], settings: Settings, rng: random.Random) -> Iterable[list[Heard]]:
-    """Clips of like length together, batches in random order, for ever."""
+def batches(clips: list[Heard], frames: int, rng: random.Random) -> Iterable[list[Heard]]:
+    """Clips of like length together, at most `frames` rows, batches in random order, for ever."""
     while True:
         order = sorted(clips, key=lambda clip: len(clip.rows) + rng.uniform(-12, 12))
         groups: list[list[Heard]] = [[]]
         for clip in order:
-            if groups[-1] and (len(groups[-1]) + 1) * len(clip.rows) > settings.frames_per_batch:
+            if groups[-1] and (len(groups[-1]) + 1) * len(clip.rows) > frames:
                 groups.append([])
             groups[-1].append(clip)
         rng.shuffle(groups)
         yield from groups
 
 
-def collate(clips: list[Heard], augment: Settings | None) -> tuple[Tensor, Tensor]:
-    """Padded rows and lengths; with augmentation: noise, time masks, a random gain of channels."""
+def collate(clips: list[Heard], row_noise: float | None) -> tuple[Tensor, Tensor]:
+    """Padded rows and lengths; with noise also time masks and channels left out."""
     lengths = torch.tensor([len(clip.rows) for clip in clips])
     rows = torch.zeros(len(clips), int(lengths.max()), clips[0].rows.shape[1])
     for index, clip in enumerate(clips):
         value = clip.rows.float()
-        if augment:
-            value = value + augment.row_noise * torch.randn_like(value)
+        if row_noise is not None:
+            value = value + row_noise * torch.randn_like(value)
             for _ in range(2):
                 width = int(torch.randint(0, 11, ()))
                 start = int(torch.randint(0, max(1, len(value) - width), ()))
@@ -108,7 +108,8 @@ def greedy(logits: Tensor, ids: Tensor) -> list[int]:
     return [int(ids[b - 1]) for b in best.tolist() if b]
 
 
-def _clips(data: Path) -> list[Heard]:
+def training_clips(data: Path) -> list[Heard]:
+    """All clips that listeners learn from."""
     return [*load_heard(data, "train"), *load_heard(data, "kokoro")]
 
 
@@ -116,7 +117,7 @@ def _loss(
     adapter: CtcAdapter, batch: list[Heard], tokenizer: Tokenizer, settings: Settings
 ) -> Tensor:
     known = {int(token): index + 1 for index, token in enumerate(adapter.unit_ids)}
-    rows, lengths = collate(batch, settings)
+    rows, lengths = collate(batch, settings.row_noise)
     with torch.autocast("cpu", torch.bfloat16):
         letters, letter_lengths, units, unit_lengths = adapter(rows, lengths)
     wanted = [[known[t] for t in unit_ids(c.said, tokenizer) if t in known] for c in batch]
@@ -157,14 +158,14 @@ def train(
     """
     torch.manual_seed(run.seed)
     state = run.state()
-    clips = _clips(data)
+    clips = training_clips(data)
     if not clips:
         raise TrainingError(f"{data} has no clips to listen to; make them with vita data synth.")
-    tokens = state["units"] if state else inventory(_texts(clips, settings.texts), tokenizer)
+    tokens = state["units"] if state else inventory(texts(clips, settings.texts), tokenizer)
     adapter = _adapter(tokens, None if state or start is None else grown(start, tokens))
     optimiser = torch.optim.AdamW(adapter.parameters(), lr=run.pace.rate, betas=(0.9, 0.98))
     done = state["step"] if state else 0
-    stream = islice(batches(clips, settings, random.Random(run.seed)), done, None)
+    stream = islice(batches(clips, settings.frames_per_batch, random.Random(run.seed)), done, None)
 
     def loss_of(_: int, __: random.Random) -> tuple[Tensor, dict[str, float]]:
         return _loss(adapter, next(stream), tokenizer, settings), {}
@@ -187,7 +188,8 @@ def _adapter(tokens: list[int], weights: Mapping[str, Tensor] | None) -> CtcAdap
     return adapter
 
 
-def _texts(clips: list[Heard], count: int) -> list[str]:
+def texts(clips: list[Heard], count: int) -> list[str]:
+    """What the clips say, and `count` sampled utterances besides."""
     rng, common = random.Random(0), common_words()
     more = [sample_reading(rng, "train", common) for _ in range(count)]
     return [clip.said for clip in clips] + more

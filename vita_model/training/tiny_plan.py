@@ -10,7 +10,7 @@ from vita_model.training.export import PREFIXES
 from vita_model.training.tiny_recipe import TinyRecipe, TinyStage
 from vita_model.training.tiny_run import Place
 
-NEEDS = {"listener": "train", "codec": "speaker-train", "speller": "speaker-train", "speaker": "speaker-train"}  # fmt: skip
+NEEDS = {"listener": "train", "reader": "train", "codec": "speaker-train", "speller": "speaker-train", "speaker": "speaker-train"}  # fmt: skip
 """Kinds of shards by what learns from them."""
 
 

@@ -13,7 +13,7 @@ from vita_model.training.loop import Pace
 from vita_model.training.recipe import Count, Rate, RecipeError, Share
 
 KIND = "vita-tiny"
-Learns = Literal["language", "vision", "listener", "codec", "speller", "speaker"]
+Learns = Literal["language", "vision", "listener", "reader", "codec", "speller", "speaker"]
 SHIPPED = "shipped"
 
 

