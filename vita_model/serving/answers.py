@@ -42,6 +42,7 @@ class Answers:
         self._queued: ReplyOptions | None = None
         self._early: EarlyReply | None = None
         self._speaks_until = 0.0
+        self._over_at: float | None = None
         self.has_spoken = False
         """Some speech was sent in this session."""
 
@@ -49,6 +50,20 @@ class Answers:
     def agent_speaks(self) -> bool:
         """An answer is being given, or the client still plays one, as far as can be told here."""
         return self._active is not None or self._clock() < self._speaks_until
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last answer was given and played, while it is for the caller to speak.
+
+        Zero until then, and while the client owes the result of a tool.
+        """
+        if self._over_at is None or self.agent_speaks or self._queued is not None:
+            return 0.0
+        return self._clock() - max(self._over_at, self._speaks_until)
+
+    def caller_began(self) -> None:
+        """The caller speaks: silence counts again after the next answer."""
+        self._over_at = None
 
     def speaks(self, item_id: str) -> bool:
         """The answer being given speaks this item."""
@@ -135,10 +150,10 @@ class Answers:
         events = reply.take(event)
         self._count_speech(reply, before_ms)
         if isinstance(event, Done):
-            self._active = None
+            self._end(reply)
             return [*sends(events), *self.give_next()]
         if reply.too_long:
-            self._active = None
+            self._end(reply)
             details = {"type": "incomplete", "reason": "max_output_tokens"}
             events += reply.finish("incomplete", details)
             return [CancelReply(reply_id), *sends(events), *self.give_next()]
@@ -153,7 +168,7 @@ class Answers:
         reply = self._active
         if reply is None or reply.id != reply_id:
             return []
-        self._active, self._waits_for_hearing = None, False
+        self._end(reply)
         error = {"type": "server_error", "code": "model_failed", "message": reason}
         events = reply.finish("failed", {"type": "failed", "error": error})
         return [*sends(events), *self.give_next()]
@@ -166,11 +181,11 @@ class Answers:
 
     def interrupt(self, reason: str) -> list[Effect]:
         """End the answer being given, if there is one. A waiting answer waits on."""
-        reply, self._active = self._active, None
-        self._waits_for_hearing = False
+        reply = self._active
         self.fell_silent()
         if reply is None:
             return []
+        self._end(reply)
         return [CancelReply(reply.id), *sends(reply.finish("cancelled", _cancelled(reason)))]
 
     def cancel(self, reply_id: str | None) -> list[Effect]:
@@ -191,6 +206,10 @@ class Answers:
             dropped, self._queued = self._new_reply(self._queued), None
             effects += sends(dropped.created() + dropped.finish("cancelled", _cancelled(reason)))
         return effects
+
+    def _end(self, reply: Reply) -> None:
+        self._active, self._waits_for_hearing = None, False
+        self._over_at = None if reply.calls else self._clock()
 
     def _request(self, options: ReplyOptions, entries: Sequence[Entry]) -> Request:
         return Request(

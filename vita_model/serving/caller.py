@@ -11,12 +11,12 @@ from vita_model.serving.conversation import Conversation
 from vita_model.serving.effects import Effect, item_added, send, sends
 from vita_model.serving.events import Json, ProtocolError
 from vita_model.serving.hearing import Hearing, Hearings, Utterance
-from vita_model.serving.items import Message, SpeechPart
+from vita_model.serving.items import Message, SilencePart, SpeechPart
 from vita_model.serving.listener import Listener, Turn
 from vita_model.serving.overlap import FAR_IN_SILENCE_DB, CallerLevel, Verdict, loudness
 from vita_model.serving.patience import silence_ms
 from vita_model.serving.recordings import Recordings
-from vita_model.serving.session import SemanticVad, Session
+from vita_model.serving.session import SemanticVad, ServerVad, Session
 from vita_model.serving.talkover import Talkover
 from vita_model.serving.turns import Signal
 from vita_model.serving.vad import VAD_RATE, WINDOW, SpeechDetector
@@ -81,7 +81,35 @@ class Caller:
 
     def append(self, data: bytes) -> list[Effect]:
         """Take audio in the session's input format."""
-        return [effect for turn in self._listener.feed(data) for effect in self._turn(turn)]
+        effects = [effect for turn in self._listener.feed(data) for effect in self._turn(turn)]
+        return [*effects, *self._idle()]
+
+    def _idle(self) -> list[Effect]:
+        """The caller has said nothing for so long that the agent speaks again.
+
+        Looked at whenever audio comes: a client that sends none is not waited for.
+        """
+        detection = self._session.audio.input.turn_detection
+        if not isinstance(detection, ServerVad) or detection.idle_timeout_ms is None:
+            return []
+        silent_ms = int(self._answers.silent_s * 1_000)
+        due = silent_ms >= detection.idle_timeout_ms and not self._listener.speaking
+        if not due or not detection.create_response:
+            return []
+        item = Message(self._new_id("item"), "user", [SilencePart(silent_ms / 1_000)])
+        end_ms = self._listener.heard_ms
+        previous = self._conversation.append(item)
+        return [
+            send(
+                "input_audio_buffer.timeout_triggered",
+                audio_start_ms=max(0, end_ms - silent_ms),
+                audio_end_ms=end_ms,
+                item_id=item.id,
+            ),
+            send("input_audio_buffer.committed", item_id=item.id, previous_item_id=previous),
+            *item_added(item.public(), previous),
+            *self._answers.answer_turn(self._session.options(None)),
+        ]
 
     def commit(self) -> list[Effect]:
         """The client ends the turn.
@@ -165,6 +193,7 @@ class Caller:
         held_back = self._semantic and self.interruptible and self._answers.agent_speaks
         talkover = Talkover(self._level, self._new_id) if held_back else None
         utterance = self._hearings.begin(at_ms, talkover)
+        self._answers.caller_began()
         return self._duck(on=True) if held_back else self._announce(utterance)
 
     def _announce(self, utterance: Utterance) -> list[Effect]:

@@ -77,6 +77,24 @@ class SpeechPart:
 
 
 @dataclass(slots=True)
+class SilencePart:
+    """So many seconds in which the caller said nothing, though the agent had done speaking."""
+
+    seconds: float
+
+    def public(self) -> Json:
+        """The part on the wire: audio without words."""
+        return {"type": "input_audio", "transcript": ""}
+
+    def words(self) -> str:
+        """What the model is told instead of the silence, which it would take for noise."""
+        return (
+            f"The caller has said nothing for {self.seconds:.0f} seconds. "
+            "Ask whether they are still there."
+        )
+
+
+@dataclass(slots=True)
 class SpokenPart:
     """What the agent said aloud, aligned with its text.
 
@@ -125,7 +143,7 @@ def _whole_words(text: str, length: int) -> int:
     return gap.start() if gap else 0
 
 
-Part = TextPart | ImagePart | SpeechPart | SpokenPart
+Part = TextPart | ImagePart | SpeechPart | SilencePart | SpokenPart
 
 
 @dataclass(slots=True)
@@ -163,6 +181,8 @@ class Message:
                     yield self._words(text)
                 case SpeechPart(heard=Heard() as heard):
                     yield UserSpeech(heard)
+                case SilencePart():
+                    yield SystemText(part.words())
                 case ImagePart(seen=Seen() as seen):
                     yield UserImage(seen)
 

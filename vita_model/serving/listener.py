@@ -68,6 +68,11 @@ class Listener:
         return 0 if self._turns is None else self._turns.spoken_ms
 
     @property
+    def heard_ms(self) -> int:
+        """How much of the session's audio has passed."""
+        return self._heard_windows * WINDOW_MS
+
+    @property
     def so_far(self) -> Samples:
         """The turn going on, at 16 kHz."""
         return np.concatenate(self._windows) if self._windows else _NOTHING
@@ -128,7 +133,7 @@ class Listener:
         return turns
 
     def _turn(self, signal: Signal) -> Turn:
-        end_ms = self._heard_windows * WINDOW_MS
+        end_ms = self.heard_ms
         match signal:
             case Signal.STARTED:
                 return Turn(signal, end_ms - len(self._windows) * WINDOW_MS)

@@ -65,6 +65,11 @@ class Reply:
         """More speech than any answer should have."""
         return self.audio_ms > MAX_SPEECH_MS
 
+    @property
+    def calls(self) -> bool:
+        """The client owes the result of a tool."""
+        return any(isinstance(item, FunctionCall) for item in self._items)
+
     def speaks(self, item_id: str) -> bool:
         """The item is the message this answer is speaking."""
         return self._message is not None and self._message.id == item_id

@@ -64,14 +64,22 @@ def _span(value: Any) -> Any:
     return min(max(value, 0), 5_000) if isinstance(value, int | float) else value
 
 
+def _idle(value: Any) -> Any:
+    return min(max(value, 5_000), 30_000) if isinstance(value, int | float) else value
+
+
 class ServerVad(_Settings):
-    """Turns by silence alone. Numbers out of range are clamped."""
+    """Turns by silence alone. Numbers out of range are clamped.
+
+    `idle_timeout_ms` is how long a caller may say nothing after an answer before the agent speaks
+    again, 5 to 30 s; None means for ever.
+    """
 
     type: Literal["server_vad"]
     threshold: Annotated[float, BeforeValidator(_share)] = 0.5
     prefix_padding_ms: Annotated[int, BeforeValidator(_span)] = 300
     silence_duration_ms: Annotated[int, BeforeValidator(_span)] = 500
-    idle_timeout_ms: Off = None
+    idle_timeout_ms: Annotated[int, BeforeValidator(_idle)] | None = None
     create_response: bool = True
     interrupt_response: bool = True
 

@@ -1,0 +1,119 @@
+"""A caller who says nothing after an answer: the agent speaks again, once for each time span."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent.audio import TELEPHONE
+from agent.pipeline.model_server import session_settings
+from tests.serving.scripted_model import DONE, QUERY, spoken
+from tests.serving.talk import Talk
+from vita_model.engine.voice import Call, ReplyEvent, SystemText
+from vita_model.serving.effects import StartReply
+from vita_model.serving.session import Session
+
+pytestmark = pytest.mark.unit
+
+TRIGGERED = "input_audio_buffer.timeout_triggered"
+
+
+def _answered(events: list[ReplyEvent] | None = None, **detection: Any) -> Talk:
+    """A caller has asked something and was answered a moment ago."""
+    settings = {"type": "server_vad", "idle_timeout_ms": 6_000, **detection}
+    talk = Talk(audio={"input": {"turn_detection": settings}})
+    talk.turn()
+    if not talk.all(StartReply):
+        talk.send("response.create")
+    talk.reply(events)
+    talk.clear()
+    return talk
+
+
+def _wait(talk: Talk, seconds: float) -> None:
+    """Line noise comes for so long."""
+    for _ in range(round(seconds * 10)):
+        talk.now += 0.1
+        talk.silence(100)
+
+
+def test_the_agent_speaks_again_once_its_last_sound_is_played_and_the_time_is_over() -> None:
+    talk = _answered()
+    before_s = 5.9  # the answer itself still plays at first
+    _wait(talk, before_s)
+    assert talk.kinds == []
+    waited = before_s
+    while TRIGGERED not in talk.kinds:
+        _wait(talk, 0.1)
+        waited += 0.1
+        assert waited < 10
+    assert waited > 6.1
+    assert talk.kinds == [
+        TRIGGERED,
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+    ]
+    event = talk.last(TRIGGERED)
+    assert 6_000 <= event["audio_end_ms"] - event["audio_start_ms"] <= 6_200
+    assert event["item_id"] == talk.last("input_audio_buffer.committed")["item_id"]
+    entry = talk.all(StartReply)[-1].request.entries[-1]
+    assert isinstance(entry, SystemText)
+    assert "nothing for 6 seconds" in entry.text
+    _wait(talk, 10)
+    assert talk.kinds.count(TRIGGERED) == 1  # an answer is being given
+    talk.reply()
+    _wait(talk, 10)
+    assert talk.kinds.count(TRIGGERED) == 2
+
+
+def test_a_caller_who_speaks_is_not_asked_whether_they_are_there() -> None:
+    talk = _answered()
+    _wait(talk, 5)
+    for _ in range(50):
+        talk.now += 0.1
+        talk.speech(100)
+    _wait(talk, 20)
+    assert TRIGGERED not in talk.kinds
+    assert talk.kinds.count("response.created") == 1
+
+
+@pytest.mark.parametrize(
+    ("events", "detection"),
+    [
+        (None, {"idle_timeout_ms": None}),
+        (None, {"create_response": False}),
+        ([QUERY, *spoken("One moment."), Call("lookup", "{}"), DONE], {}),
+    ],
+)
+def test_nobody_is_asked_where_the_client_decides_or_owes_a_result(
+    events: list[ReplyEvent] | None, detection: dict[str, Any]
+) -> None:
+    talk = _answered(events, **detection)
+    _wait(talk, 40)
+    assert talk.kinds == []
+
+
+def test_before_the_first_answer_nobody_is_asked() -> None:
+    talk = Talk(
+        audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5_000}}}
+    )
+    _wait(talk, 12)
+    assert talk.kinds == []
+
+
+@pytest.mark.parametrize(("given", "kept"), [(1, 5_000), (8_000, 8_000), (99_999, 30_000)])
+def test_the_time_is_kept_within_bounds(given: int, kept: int) -> None:
+    detection = {"type": "server_vad", "idle_timeout_ms": given}
+    session = Session().updated({"audio": {"input": {"turn_detection": detection}}})
+    shown = session.model_dump()["audio"]["input"]["turn_detection"]
+    assert shown["idle_timeout_ms"] == kept
+
+
+def test_the_agent_leaves_silences_to_its_own_watch() -> None:
+    settings = session_settings("", [], "any", TELEPHONE)
+    session = Session().updated(settings)
+    detection = session.model_dump()["audio"]["input"]["turn_detection"]
+    assert detection.get("idle_timeout_ms") is None
