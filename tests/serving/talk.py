@@ -83,6 +83,14 @@ class Talk:
     def silence(self, ms: int) -> list[Effect]:
         return self._audio(np.zeros(RATE * ms // 1000))
 
+    def wait(self, seconds: float, *, audio: bool = True) -> None:
+        """Time passes in steps of 100 ms; line noise comes meanwhile, or the client sends nothing."""
+        for _ in range(round(seconds * 10)):
+            self.now += 0.1
+            if audio:
+                self.silence(100)
+            self._take(self.dialogue.tick())
+
     def turn(self, ms: int = 1_000, transcript: str = "hello") -> None:
         """A whole spoken turn that the model has listened to."""
         self.speech(ms)

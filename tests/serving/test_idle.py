@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
 from typing import Any
 
 import pytest
 
 from agent.audio import TELEPHONE
 from agent.pipeline.model_server import session_settings
-from tests.serving.scripted_model import DONE, QUERY, spoken
-from tests.serving.talk import Talk
+from tests.serving.scripted_model import DONE, QUERY, RATE, ScriptedModel, spoken
+from tests.serving.talk import LevelDetector, Talk
 from vita_model.engine.voice import Call, ReplyEvent, SystemText
+from vita_model.serving.connection import ClientGoneError, Connection, Limits
+from vita_model.serving.dialogue import Dialogue
 from vita_model.serving.effects import StartReply
 from vita_model.serving.session import Session
 
 pytestmark = pytest.mark.unit
 
 TRIGGERED = "input_audio_buffer.timeout_triggered"
+
+
+class QuietPeer:
+    """Asks once in writing, then only listens, and hangs up when it was spoken to again."""
+
+    def __init__(self) -> None:
+        detection = {"type": "server_vad", "idle_timeout_ms": 5_000}
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+        self._says = [
+            {"type": "session.update", "session": session},
+            {"type": "response.create"},
+        ]
+        self._asked = asyncio.Event()
+        self._kinds: list[str] = []
+
+    async def receive(self) -> str:
+        if self._says:
+            return json.dumps(self._says.pop(0))
+        await self._asked.wait()
+        raise ClientGoneError
+
+    async def send(self, text: str) -> None:
+        self._kinds.append(json.loads(text)["type"])
+        if TRIGGERED in self._kinds and self._kinds[-1] == "response.done":
+            self._asked.set()
+
+    def drop(self) -> None:
+        self._asked.set()
 
 
 def _answered(events: list[ReplyEvent] | None = None, **detection: Any) -> Talk:
@@ -31,21 +64,17 @@ def _answered(events: list[ReplyEvent] | None = None, **detection: Any) -> Talk:
     return talk
 
 
-def _wait(talk: Talk, seconds: float) -> None:
-    """Line noise comes for so long."""
-    for _ in range(round(seconds * 10)):
-        talk.now += 0.1
-        talk.silence(100)
-
-
-def test_the_agent_speaks_again_once_its_last_sound_is_played_and_the_time_is_over() -> None:
+@pytest.mark.parametrize("audio", [True, False])
+def test_the_agent_speaks_again_once_its_last_sound_is_played_and_the_time_is_over(
+    audio: bool,
+) -> None:
     talk = _answered()
     before_s = 5.9  # the answer itself still plays at first
-    _wait(talk, before_s)
+    talk.wait(before_s, audio=audio)
     assert talk.kinds == []
     waited = before_s
     while TRIGGERED not in talk.kinds:
-        _wait(talk, 0.1)
+        talk.wait(0.1, audio=audio)
         waited += 0.1
         assert waited < 10
     assert waited > 6.1
@@ -57,25 +86,42 @@ def test_the_agent_speaks_again_once_its_last_sound_is_played_and_the_time_is_ov
         "response.created",
     ]
     event = talk.last(TRIGGERED)
-    assert 6_000 <= event["audio_end_ms"] - event["audio_start_ms"] <= 6_200
+    passed_ms = event["audio_end_ms"] - event["audio_start_ms"]
+    assert 5_900 <= passed_ms <= 6_200 if audio else passed_ms == 0
     assert event["item_id"] == talk.last("input_audio_buffer.committed")["item_id"]
     entry = talk.all(StartReply)[-1].request.entries[-1]
     assert isinstance(entry, SystemText)
     assert "nothing for 6 seconds" in entry.text
-    _wait(talk, 10)
+    talk.wait(10, audio=audio)
     assert talk.kinds.count(TRIGGERED) == 1  # an answer is being given
     talk.reply()
-    _wait(talk, 10)
+    talk.wait(10, audio=audio)
     assert talk.kinds.count(TRIGGERED) == 2
+
+
+async def test_a_client_that_sends_nothing_is_asked_too() -> None:
+    """The same over a connection whose clock runs a hundred times as fast."""
+    peer = QuietPeer()
+    dialogue = Dialogue(
+        model_name="scripted",
+        output_rate=RATE,
+        detector=LevelDetector(),
+        clock=lambda: time.monotonic() * 100,
+    )
+    limits = Limits(tick=0.01)
+    async with asyncio.timeout(20):
+        model = ScriptedModel()
+        await Connection(peer=peer, model=model, dialogue=dialogue, limits=limits).run()
+    assert len(model.requests) == 2
 
 
 def test_a_caller_who_speaks_is_not_asked_whether_they_are_there() -> None:
     talk = _answered()
-    _wait(talk, 5)
+    talk.wait(5)
     for _ in range(50):
         talk.now += 0.1
         talk.speech(100)
-    _wait(talk, 20)
+    talk.wait(20)
     assert TRIGGERED not in talk.kinds
     assert talk.kinds.count("response.created") == 1
 
@@ -92,7 +138,7 @@ def test_nobody_is_asked_where_the_client_decides_or_owes_a_result(
     events: list[ReplyEvent] | None, detection: dict[str, Any]
 ) -> None:
     talk = _answered(events, **detection)
-    _wait(talk, 40)
+    talk.wait(40)
     assert talk.kinds == []
 
 
@@ -100,7 +146,7 @@ def test_before_the_first_answer_nobody_is_asked() -> None:
     talk = Talk(
         audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5_000}}}
     )
-    _wait(talk, 12)
+    talk.wait(12)
     assert talk.kinds == []
 
 

@@ -50,6 +50,7 @@ class Caller:
         self._level = CallerLevel()
         self._far_turns = 0
         self._ducked = False
+        self._silent_from_ms = 0
 
     @property
     def wire(self) -> WireFormat:
@@ -81,29 +82,26 @@ class Caller:
 
     def append(self, data: bytes) -> list[Effect]:
         """Take audio in the session's input format."""
-        effects = [effect for turn in self._listener.feed(data) for effect in self._turn(turn)]
-        return [*effects, *self._idle()]
+        return [effect for turn in self._listener.feed(data) for effect in self._turn(turn)]
 
-    def _idle(self) -> list[Effect]:
-        """The caller has said nothing for so long that the agent speaks again.
-
-        Looked at whenever audio comes: a client that sends none is not waited for.
-        """
+    def tick(self) -> list[Effect]:
+        """Time passed: a caller who has said nothing for long enough is spoken to again."""
+        silent_ms = int(self._answers.silent_s * 1_000)
+        if not silent_ms:
+            self._silent_from_ms = self._listener.heard_ms
         detection = self._session.audio.input.turn_detection
         if not isinstance(detection, ServerVad) or detection.idle_timeout_ms is None:
             return []
-        silent_ms = int(self._answers.silent_s * 1_000)
         due = silent_ms >= detection.idle_timeout_ms and not self._listener.speaking
         if not due or not detection.create_response:
             return []
         item = Message(self._new_id("item"), "user", [SilencePart(silent_ms / 1_000)])
-        end_ms = self._listener.heard_ms
         previous = self._conversation.append(item)
         return [
             send(
                 "input_audio_buffer.timeout_triggered",
-                audio_start_ms=max(0, end_ms - silent_ms),
-                audio_end_ms=end_ms,
+                audio_start_ms=self._silent_from_ms,
+                audio_end_ms=self._listener.heard_ms,
                 item_id=item.id,
             ),
             send("input_audio_buffer.committed", item_id=item.id, previous_item_id=previous),

@@ -75,7 +75,10 @@ class Peer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Time limits of one session, in seconds. `session` is its longest life."""
+    """Time limits of one session, in seconds. `session` is its longest life.
+
+    `tick` is no limit: so often the dialogue is told that time passed.
+    """
 
     session: float = 7_200.0
     send: float = 20.0
@@ -86,6 +89,7 @@ class Limits:
     reply_step: float = 30.0
     prepare: float = 60.0
     forget: float = 5.0
+    tick: float = 0.25
 
 
 class Connection:
@@ -114,6 +118,7 @@ class Connection:
                 self._group = group
                 group.create_task(self._send_all(), name="sender")
                 group.create_task(self._expire(), name="expiry")
+                group.create_task(self._pass_time(), name="time")
                 self._carry_out(self._dialogue.greet())
                 await self._receive_all()
         except* ClientGoneError:
@@ -128,6 +133,11 @@ class Connection:
     async def _expire(self) -> None:
         await asyncio.sleep(self._limits.session)
         raise SessionExpiredError
+
+    async def _pass_time(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.tick)
+            self._carry_out(self._dialogue.tick())
 
     async def _say_expired(self) -> None:
         sentence = "The session has reached its longest duration; open another."

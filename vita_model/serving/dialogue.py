@@ -1,8 +1,8 @@
 """The Realtime conversation as a state machine: events in, effects out, no I/O.
 
 What the client sends goes to `handle` (audio to `append`), what the model gives to `heard`,
-`heard_partly`, `hearing_failed`, `seen`, `seeing_failed`, `replied` and `reply_failed`. Every method
-returns effects in the order they are to be carried out. Its parts: `Caller` follows the turns, `Editor` the items,
+`heard_partly`, `hearing_failed`, `seen`, `seeing_failed`, `replied` and `reply_failed`, and `tick` tells that
+time passed. Every method returns effects in the order they are to be carried out. Its parts: `Caller` follows the turns, `Editor` the items,
 `Answers` who answers when.
 """
 
@@ -108,6 +108,10 @@ class Dialogue:
     def append(self, data: bytes) -> list[Effect]:
         """Take the caller's audio in the session's input format."""
         return self._caller.append(data)
+
+    def tick(self) -> list[Effect]:
+        """Time passed, with audio or without; to be called a few times a second."""
+        return self._caller.tick()
 
     def new_tools(self, event: ClientEvent) -> Sequence[ToolSpec]:
         """Tools that an event offers; the model should check them before it is handled."""
