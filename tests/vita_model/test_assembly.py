@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -88,11 +89,47 @@ def test_full_size_names_and_shapes_are_the_published_ones():
     assert codec.report() == "all tensors fit"
 
 
-def test_full_size_has_the_published_number_of_elements():
+@pytest.fixture(scope="module")
+def full_size():
+    config = VitaConfig(speech=SpeechDecoderConfig(prefix=True))
     with torch.device("meta"):
-        model = build_model(VitaConfig())
-    assert sum(tensor.numel() for tensor in model.language.state_dict().values()) == 8_322_947_232
-    assert sum(tensor.numel() for tensor in model.speech.state_dict().values()) == 99_569_028
+        return build_model(config)
+
+
+@pytest.mark.parametrize(
+    ("part", "pattern", "tensors", "elements"),
+    [
+        ("language", "", 1159, 8_322_947_232),
+        ("language", r"lm_head|model\.(embed_tokens|norm|layers)", 339, 7_615_616_512),
+        ("language", r"model\.embed_tokens", 1, 544_997_376),
+        ("language", r"model\.layers\.27\.", 12, 233_057_792),
+        ("language", r"model\.vision_tower\.vision_tower\.", 340, 304_012_288),
+        ("language", r"model\.vision_tower\.vision_tower\.encoder\.layers\.0\.", 14, 12_598_272),
+        ("language", r"model\.mm_projector\.", 4, 27_532_288),
+        ("language", r"model\.audio_encoder\.encoder\.", 470, 357_950_464 + 160),
+        ("language", r"model\.audio_encoder\.encoder\.global_cmvn\.", 2, 160),
+        ("language", r"model\.audio_encoder\.encoder\.enc\.0\.", 6, 29_372_416),
+        ("language", r"model\.audio_encoder\.encoder\.enc\.1\.embed\.", 4, 1_051_648),
+        ("language", r"model\.audio_encoder\.encoder\.enc\.1\.encoders\.23\.", 19, 13_646_848),
+        ("language", r"model\.audio_encoder\.encoder\.enc\.1\.after_norm\.", 2, 2_048),
+        ("language", r"model\.audio_encoder\.adpter\.", 6, 17_835_520),
+        ("language", r"model\.audio_encoder\.adpter\.conv1d2\.", 2, 10_487_808),
+        ("language", r"model\.audio_encoder\.adpter\.project\.", 2, 7_343_616),
+        ("speech", r"(?!layers_prefix)", 58, 99_569_028),
+        ("speech", "", 94, 164_718_980),
+        ("speech", r"layers\.", 36, 65_149_952),
+        ("speech", r"layers_pre_nn\.", 18, 32_574_976),
+        ("speech", r"embedding\.", 1, 921_088),
+        ("speech", r"out_fnn\.", 2, 922_116),
+        ("codec", r"quantizer\.", 9, 655_360),
+    ],
+)
+def test_full_size_parts_have_the_published_numbers_of_elements(
+    part, pattern, tensors, elements, full_size
+):
+    state = getattr(full_size, part).state_dict()
+    sizes = [tensor.numel() for name, tensor in state.items() if re.match(pattern, name)]
+    assert (len(sizes), sum(sizes)) == (tensors, elements)
 
 
 def save_folder(folder, config, shards=1):
