@@ -48,6 +48,8 @@ _TIME = re.compile(r"\b(\d{1,2}):(\d\d)\b")
 _HALF_DAY = re.compile(r"(?<=\d) ?([ap])\.? ?m\b\.?", re.IGNORECASE)
 _CLOCK = re.compile(r"\bo'clock\b", re.IGNORECASE)
 _OH = re.compile(r"\b(?:oh|o)(?= \d)|(?<=\d )(?:oh|o)\b", re.IGNORECASE)
+_ONES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_ZEROS = re.compile(r"(?<![\d.,:])0\d*(?![\d]|[.,:]\d)")
 _DIGITS = re.compile(r"(?<=\d) (?=\d)")
 
 
@@ -59,8 +61,13 @@ def _normaliser() -> EnglishTextNormalizer:
 def english(text: str) -> str:
     """A text in the spelling in which two texts are compared."""
     text = _HALF_DAY.sub(r" \1m", _TIME.sub(_time, text))
-    plain: str = _normaliser()(_CLOCK.sub("", text))  # or `nine o` becomes 90
+    text = _ZEROS.sub(_apart, _CLOCK.sub("", text))  # or `nine o` becomes 90, and 0134 134
+    plain: str = _normaliser()(text)
     return _DIGITS.sub("", _OH.sub("0", plain)).strip()
+
+
+def _apart(match: re.Match[str]) -> str:
+    return " ".join(_ONES[int(digit)] for digit in match.group())
 
 
 def _time(match: re.Match[str]) -> str:
