@@ -170,7 +170,7 @@ def verdict(figure: Figure) -> str:
 
 
 def _number(number: float) -> str:
-    return f"{number:.0f}" if abs(number) >= 100 else f"{number:.1f}"
+    return f"{number:.0f}" if abs(number) >= 99.95 else f"{number:.1f}"
 
 
 def terminal(sections: Sequence[Section]) -> Table:
