@@ -36,12 +36,9 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Lexicon:
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _learning():
     with torch.enable_grad():
         yield
-    torch.set_num_threads(threads)
 
 
 def shortened(arm: str) -> tuple[Step, ...]:

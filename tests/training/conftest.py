@@ -27,9 +27,6 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _learning() -> Iterator[None]:
     with torch.enable_grad():
         yield
-    torch.set_num_threads(threads)

@@ -108,7 +108,6 @@ def test_two_processes_learn_what_one_does(
     file = write_recipe(tmp_path, model_folder, datasets, "conversation")
     alone, _ = losses_of(read_recipe(file), tmp_path / "one")
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     log = tmp_path / "losses.json"
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += ["--standalone", "--local-addr=127.0.0.1"]

@@ -11,7 +11,6 @@ from vita_model.assembly import VitaForConditionalGeneration, load_model
 from vita_model.golden.case import Case, Found, judge
 from vita_model.processor import VitaProcessor
 
-torch.set_num_threads(1)  # tiny models: threads of several processes would wait for each other
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 

@@ -27,7 +27,6 @@ def chat(backbone: Backbone) -> Chat:
 
 @pytest.fixture(scope="module")
 def fast(backbone: Backbone, chat: Chat) -> LanguageModel:
-    torch.set_num_threads(1)
     return LanguageModel(small_weights(backbone, {}, chat.trained_tokens))
 
 
