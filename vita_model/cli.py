@@ -13,6 +13,7 @@ from vita_model import cli_keys
 from vita_model.evaluation.duplex_cli import duplex
 
 if TYPE_CHECKING:
+    from vita_model.engine.vllm_settings import VllmSettings
     from vita_model.engine.voice import VoiceModel
     from vita_model.serving.key_file import Keys
 
@@ -20,12 +21,14 @@ EXIT_DISAGREES = 1
 EXIT_BAD_SETTING = 2
 EXIT_CANNOT_LISTEN = 3
 EXIT_NO_CHECKPOINT = 4
+EXIT_NO_ENGINE = 5
 
 _DEVICE = "Where the weights go: cpu, cuda, cuda:1, or auto for all there is."
 _ONE_DEVICE = "Where a large model runs: cpu, cuda, cuda:1, or auto for a GPU if there is one."
 _AHEAD = "Hear callers while they still speak, whenever nothing else is to be done."
 _BITS = "Bits of the language model's weights, for a GPU too small for all."
 _FAST = "Arrange the parts that hear, see and speak for an x86 CPU, in this form."
+_VLLM = "Engine vllm"
 _DTYPE = "Type of the weights, such as bfloat16; auto keeps the stored one."
 
 app = typer.Typer(no_args_is_help=True)
@@ -79,8 +82,49 @@ def serve(
     dtype: Annotated[str, typer.Option(help=_DTYPE)] = "auto",
     bits: Annotated[Literal["int8", "int4"] | None, typer.Option(help=_BITS)] = None,
     fast: Annotated[Literal["float32", "bfloat16", "int8"] | None, typer.Option(help=_FAST)] = None,
+    engine: Annotated[
+        Literal["torch", "vllm"], typer.Option(help="What runs a large model's language model.")
+    ] = "torch",
+    language_folder: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=_VLLM,
+            help="Where vLLM's copy of the language model goes; `language` in the checkpoint if "
+            "left out.",
+        ),
+    ] = None,
+    tensor_parallel: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_VLLM, help="GPUs that share each layer.")
+    ] = 1,
+    pipeline_parallel: Annotated[
+        int,
+        typer.Option(
+            min=1, rich_help_panel=_VLLM, help="Groups of GPUs that share the layers among them."
+        ),
+    ] = 1,
+    executor: Annotated[
+        Literal["mp", "ray"],
+        typer.Option(
+            rich_help_panel=_VLLM, help="mp for one machine, ray for those of a Ray cluster."
+        ),
+    ] = "mp",
+    memory_share: Annotated[
+        float,
+        typer.Option(min=0.05, max=1, rich_help_panel=_VLLM, help="Of a GPU's memory for vLLM."),
+    ] = 0.85,
+    cache_mib: Annotated[
+        int | None,
+        typer.Option(
+            min=1, rich_help_panel=_VLLM, help="Memory of conversations, MiB; a CPU needs it."
+        ),
+    ] = None,
+    eager: Annotated[
+        bool,
+        typer.Option("--eager", rich_help_panel=_VLLM, help="Start sooner, answer more slowly."),
+    ] = False,
 ) -> None:
     """Serve a model over the OpenAI Realtime protocol."""
+    from vita_model.engine.vllm_settings import VllmSettings
     from vita_model.serving.door import ListenError, open_listener
     from vita_model.serving.run import run_server
     from vita_model.serving.server import ServerConfig
@@ -92,12 +136,26 @@ def serve(
         stuck_after=stuck_s,
         hears_ahead=hear_ahead,
     )
+    vllm = VllmSettings(
+        language_folder or (checkpoint or Path()) / "language",
+        answers=2 * max_sessions,
+        tensor_parallel=tensor_parallel,
+        pipeline_parallel=pipeline_parallel,
+        executor=executor,
+        memory_share=memory_share,
+        cache_bytes=None if cache_mib is None else cache_mib << 20,
+        eager=eager,
+    )
+    if engine == "torch" and vllm != VllmSettings(vllm.folder, answers=vllm.answers):
+        message = "The options of engine vllm are set for another; add --engine vllm or drop them."
+        raise _end(message, EXIT_BAD_SETTING)
     try:
         listener = open_listener(host, port)
     except ListenError as error:
         raise _end(str(error), EXIT_CANNOT_LISTEN) from None
     with listener:
-        voice = _load(checkpoint, device=device, dtype=dtype, bits=bits, fast=fast)
+        chosen = vllm if engine == "vllm" else None
+        voice = _load(checkpoint, device=device, dtype=dtype, bits=bits, fast=fast, vllm=chosen)
         try:
             asyncio.run(run_server(voice, listener, config, drain_s))
         except ListenError as error:
@@ -294,15 +352,24 @@ def _load(
     dtype: str = "auto",
     bits: Literal["int8", "int4"] | None = None,
     fast: Literal["float32", "bfloat16", "int8"] | None = None,
+    vllm: VllmSettings | None = None,
 ) -> VoiceModel:
     if checkpoint is not None:
         _check_there(checkpoint)
     from vita_model.checkpoint import CheckpointError
+    from vita_model.engine.engine import EngineStoppedError
     from vita_model.engine.load import load_voice_model
+    from vita_model.engine.vllm_settings import VllmMissingError
     from vita_model.published import UnsupportedVariantError
 
     try:
-        return load_voice_model(checkpoint, device=device, dtype=dtype, bits=bits, fast=fast)
+        return load_voice_model(
+            checkpoint, device=device, dtype=dtype, bits=bits, fast=fast, vllm=vllm
+        )
+    except VllmMissingError as error:
+        raise _end(str(error), EXIT_BAD_SETTING) from None
+    except EngineStoppedError as error:
+        raise _end(str(error), EXIT_NO_ENGINE) from None
     except (CheckpointError, UnsupportedVariantError, FileNotFoundError) as error:
         reason = str(error).rstrip(".")
         raise _end(f"The checkpoint cannot be used: {reason}.", EXIT_NO_CHECKPOINT) from None

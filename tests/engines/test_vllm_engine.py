@@ -11,6 +11,7 @@ import pytest
 from tests.engines import small
 from tests.engines.contract import CHECKS, Check
 from tests.engines.host import Host
+from vita_model.engine.grammar import Grammars
 
 pytestmark = pytest.mark.unit
 
@@ -33,7 +34,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         cache_bytes=1 << 28,
         eager=True,
     )
-    engine = VllmEngine(settings, small.tokenizer(), states=small.states(), marks=small.marks())
+    grammars = Grammars(small.tokenizer(), small.marks())
+    engine = VllmEngine(settings, small.tokenizer(), states=small.states(), grammars=grammars)
     found = Host(engine, small.LIMIT)
     yield found
     found.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
+import importlib.util
 import io
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,6 +24,7 @@ from typer.testing import CliRunner
 from tests.vita_model.small import TINY, checkpoint, say_by_heart
 from vita_model.cli import app
 from vita_model.engine.load import load_voice_model
+from vita_model.engine.vllm_settings import VllmSettings
 from vita_model.engine.voice import VoiceModel
 from vita_model.serving.door import open_listener
 from vita_model.serving.server import ServerConfig, serving
@@ -43,14 +45,29 @@ WEATHER = {
 TYPED = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Sing!"}]}
 
 
+WIDE = TINY.model_copy(update={"language": TINY.language.model_copy(update={"hidden_size": 64})})
+"""vLLM's attention wants heads of 32."""
+HAS_VLLM = importlib.util.find_spec("vllm") is not None
+needs_vllm = pytest.mark.skipif(not HAS_VLLM, reason="vLLM is not installed")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkpoint(tmp_path_factory.mktemp("large"), teach=say_by_heart)
 
 
-@pytest.fixture(scope="module")
-def voice(folder: Path) -> Iterator[VoiceModel]:
-    found = load_voice_model(folder)
+@pytest.fixture(
+    scope="module", params=["torch", pytest.param("vllm", marks=[needs_vllm, pytest.mark.slow])]
+)
+def voice(
+    request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VoiceModel]:
+    if request.param == "torch":
+        found = load_voice_model(folder)
+    else:
+        wide = checkpoint(tmp_path_factory.mktemp("wide"), WIDE, say_by_heart)
+        settings = VllmSettings(wide / "language", answers=8, cache_bytes=1 << 28, eager=True)
+        found = load_voice_model(wide, vllm=settings)
     yield found
     asyncio.run(found.close())
 
@@ -239,8 +256,28 @@ def test_bad_checkpoints_are_one_sentence(tmp_path: Path, folder: Path) -> None:
     config.write_text('{"model_type": "vita-Qwen2"}')
     assert "incomplete" in refusal("--checkpoint", str(tmp_path), "--dtype", "bfloat16")
     assert "vita-tiny" in refusal("--dtype", "bfloat16")
+    assert "leave the engine out" in refusal("--engine", "vllm")
     assert "no type" in refusal("--checkpoint", str(folder), "--dtype", "bfloat17")
     assert "no device" in refusal("--checkpoint", str(folder), "--device", "nowhere")
+
+
+@pytest.mark.skipif(HAS_VLLM, reason="vLLM is installed")
+def test_an_engine_that_is_not_installed_is_one_sentence(folder: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["serve", "--port", "0", "--checkpoint", str(folder), "--engine", "vllm"]
+    )
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "vita-agent[vllm]" in result.stderr
+    assert not (folder / "language").exists()
+
+
+def test_options_of_the_other_engine_are_refused(folder: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["serve", "--port", "0", "--checkpoint", str(folder), "--tensor-parallel", "2"]
+    )
+    assert result.exit_code == 2
+    assert "--engine vllm" in result.stderr
 
 
 def test_a_voiceless_checkpoint_is_refused(tmp_path: Path, folder: Path) -> None:

@@ -55,10 +55,14 @@ class CallMarks:
 
 
 class Grammars:
-    """Grammars for one vocabulary, kept by tool list. Thread-safe."""
+    """Grammars for one vocabulary, kept by tool list. Thread-safe.
+
+    Attributes:
+        marks: Tokens around calls and at the end.
+    """
 
     def __init__(self, tokenizer: Tokenizer, marks: CallMarks) -> None:
-        self._marks = marks
+        self.marks = marks
         size = tokenizer.get_vocab_size(with_added_tokens=True)
         self._tokens = LLTokenizer(tokenizer.to_str(), n_vocab=size, eos_token=marks.end)
         self._kept: OrderedDict[str, LLMatcher] = OrderedDict()
@@ -97,10 +101,10 @@ class Grammars:
             ToolError: See `compile`; or `choice` names no tool.
         """
         if choice == "none" or not tools:
-            return ToolConstraint(self._marks, None)
+            return ToolConstraint(self.marks, None)
         named = choice not in {"auto", "required"}
         return ToolConstraint(
-            self._marks,
+            self.marks,
             self._matcher(_offered(tools, choice)),
             must_call=choice != "auto",
             parallel=parallel and not named,
@@ -134,9 +138,9 @@ class Grammars:
             except ValueError as error:
                 raise _tool_error(tool, str(error)) from None
             name = json.dumps(tool.name, ensure_ascii=False)
-            head = f'{self._marks.before}{{"name": {name}, "arguments": '
+            head = f'{self.marks.before}{{"name": {name}, "arguments": '
             body = json.dumps({**schema, "x-guidance": JSON_STYLE})
-            tail = "}" + self._marks.after
+            tail = "}" + self.marks.after
             rules.append(f"call_{index}: {json.dumps(head)} %json {body} {json.dumps(tail)}")
         return "\n".join(rules)
 

@@ -16,6 +16,7 @@ from vita_model.engine.voice import VoiceModel
 from vita_model.tiny import FOLDER, load_parts
 
 if TYPE_CHECKING:
+    from vita_model.engine.vllm_settings import VllmSettings
     from vita_model.packed import Form
     from vita_model.quantized import Bits
 
@@ -30,6 +31,7 @@ def load_voice_model(
     dtype: str = "auto",
     fast: Form | None = None,
     bits: Bits | None = None,
+    vllm: VllmSettings | None = None,
 ) -> VoiceModel:
     """The model in a folder, vita-tiny when none is given.
 
@@ -39,12 +41,17 @@ def load_voice_model(
         dtype: Its type of weights; `auto` keeps the stored one.
         fast: See `load_model`.
         bits: See `load_model`.
+        vllm: Run a large model's language model on vLLM, with these settings.
 
     Raises:
         CheckpointError: No readable weights there, or they cannot be had in this way.
+        VllmMissingError: vLLM is wanted and not installed.
+        EngineStoppedError: vLLM did not start.
         UnsupportedVariantError: A part has a form this model does not know.
     """
     if _kind(folder) == TINY_TYPE:
+        if vllm is not None:
+            raise CheckpointError("vita-tiny runs in the torch engine; leave the engine out")
         if (device, dtype, fast, bits) != ("cpu", "auto", None, None):
             raise CheckpointError(
                 "vita-tiny runs on the CPU in a form of its own; leave device, type, bits and fast"
@@ -53,18 +60,25 @@ def load_voice_model(
         voice: VoiceModel = TinyVoice(load_parts(folder or FOLDER))
     else:
         assert folder is not None  # noqa: S101 - vita-tiny is what there is without a folder
-        voice = _large(folder, device, dtype, fast, bits)
+        voice = _large(folder, device=device, dtype=dtype, fast=fast, bits=bits, vllm=vllm)
     _give_memory_back()
     return voice
 
 
 def _large(
-    folder: Path, device: str, dtype: str, fast: Form | None, bits: Bits | None
+    folder: Path,
+    *,
+    device: str,
+    dtype: str,
+    fast: Form | None,
+    bits: Bits | None,
+    vllm: VllmSettings | None,
 ) -> VoiceModel:
     """VITA-1.5. What it takes is imported here: transformers would be 100 MB more for vita-tiny."""
     import torch  # noqa: PLC0415
 
     from vita_model.assembly import load_model, weight_type  # noqa: PLC0415
+    from vita_model.engine.thinker import vllm_thinker  # noqa: PLC0415
     from vita_model.engine.vita import VitaVoice  # noqa: PLC0415
     from vita_model.placement import device_named  # noqa: PLC0415
     from vita_model.processor import VitaProcessor  # noqa: PLC0415
@@ -73,8 +87,18 @@ def _large(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     where, kind = str(device_named(device)), weight_type(dtype)
     processor = VitaProcessor.from_pretrained(folder)
-    whole = load_model(folder, device=where, dtype=kind, fast=fast, bits=bits)
-    return VitaVoice(whole, processor)
+    if vllm is None:
+        whole = load_model(folder, device=where, dtype=kind, fast=fast, bits=bits)
+        return VitaVoice(whole, processor)
+    if bits is not None:
+        raise CheckpointError("vLLM takes whole weights; leave bits out")
+    thinker = vllm_thinker(folder, processor, vllm, dtype)  # first, while the GPU is empty
+    try:
+        whole = load_model(folder, device=where, dtype=kind, fast=fast, thinks=False)
+        return VitaVoice(whole, processor, thinker=thinker)
+    except BaseException:
+        thinker.engine.stop()
+        raise
 
 
 def _kind(folder: Path | None) -> str:

@@ -187,5 +187,6 @@ class TinyVoice:
         self._overheard.forget(session_id)
 
     async def close(self) -> None:
-        """Stop the worker threads."""
+        """Stop the worker threads and the engine."""
         await asyncio.to_thread(self._scheduler.close)
+        await asyncio.to_thread(self._engine.stop)

@@ -13,13 +13,10 @@ import torch
 from vita_model.assembly import VitaModel
 from vita_model.checkpoint import CheckpointError
 from vita_model.engine.errands import Errands
-from vita_model.engine.grammar import CallMarks, Grammars
 from vita_model.engine.job import Prompt
-from vita_model.engine.language import LanguageModel
 from vita_model.engine.replies import Replies
 from vita_model.engine.scheduler import IDLE, Scheduler, spare_cores
-from vita_model.engine.stock import stock_weights
-from vita_model.engine.torch_engine import TorchEngine
+from vita_model.engine.thinker import Thinker, torch_thinker
 from vita_model.engine.vita_ear import Ear
 from vita_model.engine.vita_layout import Block, head, lay_out
 from vita_model.engine.vita_mouth import Reader, VitaMouth
@@ -51,6 +48,7 @@ class VitaVoice:
     Args:
         model: On one device, in the type it computes in.
         processor: Of the same checkpoint.
+        thinker: What runs the language model; None runs its own layers in the torch engine.
         workers: Threads; None takes three beside a GPU, which wait for it, and else at most two.
 
     Raises:
@@ -60,7 +58,12 @@ class VitaVoice:
     input_rate = 16_000
 
     def __init__(
-        self, model: VitaModel, processor: VitaProcessor, *, workers: int | None = None
+        self,
+        model: VitaModel,
+        processor: VitaProcessor,
+        *,
+        thinker: Thinker | None = None,
+        workers: int | None = None,
     ) -> None:
         self.model, self.processor = model, processor
         try:
@@ -71,20 +74,14 @@ class VitaVoice:
                 " put vita_tts_ckpt beside them"
             ) from error
         self.output_rate = reader.rate
-        marks = call_marks(processor)
-        self._grammars = Grammars(processor.tokenizer, marks)
-        self._engine = TorchEngine(
-            LanguageModel(stock_weights(model.language)),
-            processor.tokenizer,
-            states=processor.state().tokens,
-            marks=marks,
-            constraints=self._grammars.constraint,
-        )
+        thinker = self._thinker = thinker or torch_thinker(model, processor)
+        self._engine = thinker.engine
+        self._device = model.language.model.embed_tokens.weight.device
         self._ear = Ear(model)
         self._numbers = count()
         self._mouth = VitaMouth(reader)
         self._ears, self._desk, self._aside = Errands(), Errands(), Errands(IDLE)
-        on_cpu = self._engine.model.table.device.type == "cpu"
+        on_cpu = self._device.type == "cpu"
         self._scheduler = Scheduler(
             [self._desk, self._ears, self._engine, self._mouth, self._aside],
             workers or (min(2, spare_cores()) if on_cpu else 3),
@@ -92,7 +89,7 @@ class VitaVoice:
         self._replies = Replies(self._engine, self._mouth, self._scheduler)
         modules = (model.language, model.speech, model.codec, model.transcript)
         tensors = [p for module in modules if module is not None for p in module.parameters()]
-        self._parameters = sum(tensor.numel() for tensor in tensors)
+        self._parameters = thinker.parameters + sum(tensor.numel() for tensor in tensors)
         self._bytes = sum(tensor.nbytes for tensor in tensors)
 
     @property
@@ -148,12 +145,12 @@ class VitaVoice:
             raise PictureError("This model has no eye; leave pictures out.")
         size = vision.image_size
         pixels = tiling.batch(tiling.tiles(read_picture(data, size), 1, size), size)
-        rows = self.model.language.embed_images(pixels.to(self._engine.model.table.device))[0]
+        rows = self.model.language.embed_images(pixels.to(self._device))[0]
         return Seen(Block(("seen", next(self._numbers)), rows), rows.shape[0])
 
     async def check_tools(self, tools: Sequence[ToolSpec]) -> None:
         """Compile the grammar of a tool list; the answers that follow find it ready."""
-        await asyncio.to_thread(self._grammars.compile, tools)
+        await asyncio.to_thread(self._thinker.grammars.compile, tools)
 
     async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
         """Compute the system prompt of a session."""
@@ -183,14 +180,13 @@ class VitaVoice:
 
     def stats(self) -> EngineStats:
         """What is held and done at the moment. Sessions on a GPU take nothing of the machine's memory."""
-        stats, language = self._engine.stats(), self._engine.model
-        most = self.model.config.max_length * 2 * language.row_bytes
+        stats = self._engine.stats()
         return replace(
             stats,
             replies=max(stats.replies, self._mouth.speaking),
-            session_bytes=most if language.table.device.type == "cpu" else 0,
+            session_bytes=self._thinker.session_bytes,
             weight_bytes=self._bytes,
-            step_s=self._scheduler.step_s(),
+            step_s=max(stats.step_s, self._scheduler.step_s()),
         )
 
     async def forget(self, session_id: str) -> None:
@@ -199,21 +195,6 @@ class VitaVoice:
         self._ear.forget(session_id)
 
     async def close(self) -> None:
-        """Stop the worker threads."""
+        """Stop the worker threads and the engine."""
         await asyncio.to_thread(self._scheduler.close)
-
-
-def call_marks(processor: VitaProcessor) -> CallMarks:
-    """How Qwen2.5 marks calls; no other special token, state or unused id belongs into an answer.
-
-    Raises:
-        CheckpointError: The tokenizer does not know the marks.
-    """
-    tokenizer, state = processor.tokenizer, processor.state()
-    call, call_end = (tokenizer.token_to_id(tag) for tag in ("<tool_call>", "</tool_call>"))
-    if call is None or call_end is None:
-        raise CheckpointError("its tokenizer lacks <tool_call>; use the one of Qwen2.5")
-    added = tokenizer.get_added_tokens_decoder()
-    unused = range(tokenizer.get_vocab_size(), processor.config.language.vocab_size)
-    others = {*added, *state.tokens.values(), *unused} - {call, call_end, state.end}
-    return CallMarks(call, call_end, state.end, "\n", "\n", reserved=tuple(sorted(others)))
+        await asyncio.to_thread(self._engine.stop)

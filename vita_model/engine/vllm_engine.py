@@ -24,11 +24,12 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from vita_model.engine.engine import EngineStoppedError, RowsError, checked_rows
-from vita_model.engine.grammar import CallMarks
+from vita_model.engine.grammar import Grammars
 from vita_model.engine.job import Cancelled, Job, Prompt
 from vita_model.engine.scheduler import URGENT
-from vita_model.engine.vllm_llm import Llm, read_table
+from vita_model.engine.vllm_llm import Llm
 from vita_model.engine.vllm_settings import VllmSettings
+from vita_model.engine.vllm_weights import read_table
 from vita_model.engine.vllm_writer import VllmWriter
 from vita_model.engine.voice import EngineStats, Marker
 
@@ -61,12 +62,12 @@ class VllmEngine:
         settings: The weights and the machines.
         tokenizer: Of the model.
         states: Token of every state.
-        marks: Tokens around calls and at the end.
+        grammars: Of the tools' calls, with their marks.
         sessions: Conversations remembered; the one unused longest is dropped first.
 
     Raises:
         EngineStoppedError: vLLM did not start.
-        FileNotFoundError: The folder holds no plain weights.
+        CheckpointError: The folder holds no plain weights.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class VllmEngine:
         tokenizer: Tokenizer,
         *,
         states: Mapping[Marker, int],
-        marks: CallMarks,
+        grammars: Grammars,
         sessions: int = 1024,
     ) -> None:
         self._settings, self._limit = settings, sessions
@@ -87,7 +88,7 @@ class VllmEngine:
         self._inbox: asyncio.Queue[_Work | None] = asyncio.Queue()
         ready: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run(ready, tokenizer, states, marks)),
+            target=lambda: asyncio.run(self._run(ready, tokenizer, states, grammars)),
             name="vita-vllm",
             daemon=True,
         )
@@ -103,13 +104,13 @@ class VllmEngine:
         ready: Future[asyncio.AbstractEventLoop],
         tokenizer: Tokenizer,
         states: Mapping[Marker, int],
-        marks: CallMarks,
+        grammars: Grammars,
     ) -> None:
         """The thread's whole life."""
         llm: Llm | None = None
         try:
             llm = self._llm = Llm(self._settings)
-            self._writer = VllmWriter(llm, self._table, tokenizer, states, marks)
+            self._writer = VllmWriter(llm, self._table, tokenizer, states, grammars)
             await self._warm(states)
             ready.set_result(asyncio.get_running_loop())
             async with asyncio.TaskGroup() as group:

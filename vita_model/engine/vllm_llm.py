@@ -12,10 +12,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from torch import Tensor
 
 from vita_model.engine.engine import EngineStoppedError
@@ -29,8 +27,6 @@ try:
     from vllm.v1.engine.exceptions import EngineDeadError
 except ImportError as error:
     raise VllmMissingError(error) from error
-
-TABLE = "model.embed_tokens.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +107,3 @@ def _output(output: Any) -> Output:
         {token: found.logprob for token, found in new.logprobs[0].items()} if new.logprobs else {}
     )
     return Output(list(new.token_ids), scores, output.num_cached_tokens or 0)
-
-
-def read_table(folder: Path) -> Tensor:
-    """The embedding table of plain Qwen2 weights, `[vocabulary, width]`.
-
-    Raises:
-        FileNotFoundError: No safetensors file of the folder has one.
-    """
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as weights:
-            if TABLE in weights.keys():  # noqa: SIM118 - it is no mapping
-                return weights.get_tensor(TABLE)
-    raise FileNotFoundError(f"{folder} has no weights with {TABLE}.")

@@ -12,8 +12,8 @@ class VllmMissingError(ImportError):
 
     def __init__(self, reason: ImportError) -> None:
         super().__init__(
-            "The vLLM engine needs vLLM; install it as docs/model-servers.md says "
-            f"under Engines ({reason})."
+            f"The vLLM engine needs a package that is missing ({reason}): pip install"
+            " 'vita-agent[vllm]', or see Engines in docs/model-servers.md."
         )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vita_model.engine.answer import AnswerReader
 from vita_model.engine.engine import EngineStoppedError
-from vita_model.engine.grammar import CallMarks, GrammarError, Grammars, ToolConstraint
+from vita_model.engine.grammar import GrammarError, Grammars, ToolConstraint
 from vita_model.engine.job import Job
 from vita_model.engine.vllm_llm import Llm
 from vita_model.engine.voice import Marker, State
@@ -35,7 +35,7 @@ class VllmWriter:
         table: Embedding rows, `[vocabulary, width]`.
         tokenizer: Of the model.
         states: Token of every state.
-        marks: Tokens around calls and at the end.
+        grammars: Of the tools' calls, with their marks.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class VllmWriter:
         table: Tensor,
         tokenizer: Tokenizer,
         states: Mapping[Marker, int],
-        marks: CallMarks,
+        grammars: Grammars,
     ) -> None:
         self._llm, self._table, self._tokenizer = llm, table, tokenizer
-        self._states, self._marks = states, marks
-        self._grammars = Grammars(tokenizer, marks)
+        self._states, self._marks = states, grammars.marks
+        self._grammars = grammars
 
     async def compute(self, rows: Tensor) -> None:
         """Have vLLM keep what it computes for rows."""
