@@ -205,6 +205,61 @@ def server(
         draw(found, plot)
 
 
+@app.command("engines")
+def engines(
+    *,
+    streams: Annotated[str, typer.Option(help="Answers at once, parted by commas.")] = "1,4,8,16",
+    prompt: Annotated[int, typer.Option(min=1, help="Tokens of each prompt.")] = 128,
+    answer: Annotated[int, typer.Option(min=2, help="Tokens of each answer.")] = 32,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each of them answers.")] = 2,
+    vllm: Annotated[
+        bool, typer.Option("--vllm/--no-vllm", help="The vLLM engine too (extra vllm).")
+    ] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file of the figures; other numbers of answers in it stay."),
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table into this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures into this PNG.")] = None,
+) -> None:
+    """Both engines beside transformers' generate: a random model of half a billion parameters."""
+    from tempfile import TemporaryDirectory
+
+    from vita_model.bench import engines as measuring
+    from vita_model.bench.engines_report import as_json, as_markdown, draw, from_json, joined
+    from vita_model.engine.vllm_settings import VllmMissingError
+
+    try:
+        older = None if out is None or not out.exists() else from_json(out.read_text())
+    except ValueError as error:
+        typer.echo(f"{out} cannot be added to: {error}.", err=True)
+        raise typer.Exit(EXIT_BAD_SETTING) from None
+    levels = tuple(int(number) for number in streams.split(","))
+    work = measuring.Work(levels, prompt, answer, rounds)
+    status = Console(stderr=True).status("starting")
+    with TemporaryDirectory() as folder, status:
+        model = measuring.random_model(measuring.HALF_BILLION)
+        found: list[measuring.Contender] = []
+        try:
+            found.extend(measuring.contenders(model, Path(folder), work, vllm=vllm))
+            table = measuring.measure(found, model.num_parameters(), work, status.update)
+        except VllmMissingError as error:
+            typer.echo(f"{error} --no-vllm measures the others.", err=True)
+            raise typer.Exit(EXIT_BAD_SETTING) from None
+        finally:
+            for one in found:
+                one.close()
+    if older is not None:
+        table = joined(table, older)
+    typer.echo(as_markdown(table))
+    if out is not None:
+        out.write_text(as_json(table))
+    if markdown is not None:
+        markdown.write_text(as_markdown(table) + "\n")
+    if plot is not None:
+        draw(table, plot)
+
+
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     """What a group of errors is made of."""
     if not isinstance(error, BaseExceptionGroup):

@@ -58,7 +58,6 @@ class VllmSettings:
             "max_num_seqs": self.answers,
             "tensor_parallel_size": self.tensor_parallel,
             "pipeline_parallel_size": self.pipeline_parallel,
-            "distributed_executor_backend": self.executor,
             "gpu_memory_utilization": self.memory_share,
             "enforce_eager": self.eager,
             "enable_prompt_embeds": True,
@@ -67,6 +66,8 @@ class VllmSettings:
             "structured_outputs_config": {"backend": "guidance"},
             "disable_log_stats": True,
         }
+        if self.executor == "ray" or self.tensor_parallel * self.pipeline_parallel > 1:
+            found["distributed_executor_backend"] = self.executor  # one alone needs no process more
         if self.cache_bytes is not None:
             found["kv_cache_memory_bytes"] = self.cache_bytes
         if self.block is not None:
