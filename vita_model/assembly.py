@@ -46,7 +46,7 @@ from vita_model.generation import MediaGeneration
 from vita_model.hub import folder_of, refuse_unknown
 from vita_model.media import Source
 from vita_model.packed import Form, can_pack, pack
-from vita_model.placement import DeviceMap, dispatch, place
+from vita_model.placement import DeviceMap, dispatch, place, weight_type
 from vita_model.quantized import Bits, quantize
 from vita_model.qwen2 import VitaQwen2Config, qwen2_config
 from vita_model.speech.codec import TiCodec
@@ -355,19 +355,6 @@ def _whole_config(config: VitaQwen2Config) -> VitaConfig:
     return parse_config(vita) if vita else published.hub_config(config.to_dict())
 
 
-def weight_type(name: str) -> torch.dtype | None:
-    """The type of weights a name stands for; None for `auto`, which keeps the stored one.
-
-    Raises:
-        CheckpointError: There is no such type.
-    """
-    found = None if name == "auto" else getattr(torch, name.removeprefix("torch."), None)
-    fits = isinstance(found, torch.dtype) and found.is_floating_point
-    if name != "auto" and not fits:
-        raise CheckpointError(f"torch has no type of weights called {name!r}")
-    return found
-
-
 def read_config(folder: Path) -> VitaConfig:
     """The configuration kept in a checkpoint folder, which may be one as published."""
     path = folder / CONFIG_FILE
@@ -460,8 +447,7 @@ _THOUGHT = ("model.layers.", "model.norm.", "lm_head.")
 def _without_thought(config: VitaConfig) -> VitaModel:
     none = config.language.model_copy(update={"layers": 0, "tie_embeddings": False})
     model = build_model(config.model_copy(update={"language": none}))
-    model.language.model.norm = nn.Identity()
-    model.language.lm_head = nn.Identity()
+    model.language.model.norm = model.language.lm_head = nn.Identity()
     return replace(model, config=config)
 
 

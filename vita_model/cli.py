@@ -231,10 +231,10 @@ def chat(
         raise _end("Nothing was asked; give a text, --audio, --image or --video.", EXIT_BAD_SETTING)
     _check_there(checkpoint)
     from vita_model.ask import ask, state_line
-    from vita_model.assembly import load_model, weight_type
+    from vita_model.assembly import load_model
     from vita_model.checkpoint import CheckpointError
     from vita_model.media import MediaError
-    from vita_model.placement import device_named
+    from vita_model.placement import device_named, weight_type
     from vita_model.processor import ContextError, Message, VitaProcessor
     from vita_model.published import UnsupportedVariantError
     from vita_model.speech.player import PlayerError

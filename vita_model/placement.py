@@ -1,4 +1,4 @@
-"""Which part of a model goes to which device."""
+"""Which part of a model goes to which device, in which type."""
 
 from __future__ import annotations
 
@@ -31,6 +31,19 @@ def device_named(name: str) -> torch.device | str:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise CheckpointError(f"there is no device {name!r} here; cpu is always there") from error
     return device
+
+
+def weight_type(name: str) -> torch.dtype | None:
+    """The type of weights a name stands for; None for `auto`, which keeps the stored one.
+
+    Raises:
+        CheckpointError: There is no such type.
+    """
+    found = None if name == "auto" else getattr(torch, name.removeprefix("torch."), None)
+    fits = isinstance(found, torch.dtype) and found.is_floating_point
+    if name != "auto" and not fits:
+        raise CheckpointError(f"torch has no type of weights called {name!r}")
+    return found
 
 
 def place(module: nn.Module, device_map: DeviceMap | None, dtype: torch.dtype | None) -> DeviceMap:

@@ -21,8 +21,9 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from vita_model.assembly import VitaModel, build_model, load_model, read_config, weight_type
+from vita_model.assembly import VitaModel, build_model, load_model, read_config
 from vita_model.config import VitaConfig
+from vita_model.placement import weight_type
 
 BAR = 1.10
 """Loading may take this much of the size of the weights."""

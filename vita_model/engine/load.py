@@ -77,10 +77,10 @@ def _large(
     """VITA-1.5. What it takes is imported here: transformers would be 100 MB more for vita-tiny."""
     import torch  # noqa: PLC0415
 
-    from vita_model.assembly import load_model, weight_type  # noqa: PLC0415
+    from vita_model.assembly import load_model  # noqa: PLC0415
     from vita_model.engine.thinker import vllm_thinker  # noqa: PLC0415
     from vita_model.engine.vita import VitaVoice  # noqa: PLC0415
-    from vita_model.placement import device_named  # noqa: PLC0415
+    from vita_model.placement import device_named, weight_type  # noqa: PLC0415
     from vita_model.processor import VitaProcessor  # noqa: PLC0415
 
     if device == "auto":

@@ -17,10 +17,10 @@ from lmms_eval.models.registry_v2 import ModelManifest
 from rich.progress import track
 from typing_extensions import override
 
-from vita_model.assembly import load_model, weight_type
+from vita_model.assembly import load_model
 from vita_model.checkpoint import CheckpointError
 from vita_model.evaluation.messages import MOST_TOKENS, Answerer, as_until
-from vita_model.placement import device_named
+from vita_model.placement import device_named, weight_type
 from vita_model.processor import MOST_TILES, VitaProcessor
 
 
