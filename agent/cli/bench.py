@@ -139,6 +139,41 @@ def turns(
     show_table(table)
 
 
+@app.command("vad")
+def vad(
+    *,
+    sessions: Annotated[
+        str, typer.Option(help="Sessions at once, parted by commas.")
+    ] = "1,2,8,32,64",
+) -> None:
+    """The voice detector: an instance for each session, beside one for all of them."""
+    import soundfile
+    import soxr
+
+    from vita_model.serving.vad import VAD_RATE
+
+    try:
+        from vita_model.bench import vad as measuring
+
+        counts = [int(count) for count in sessions.split(",")]
+    except ImportError:
+        typer.echo("psutil is missing: pip install 'vita-agent[bench]'.", err=True)
+        raise typer.Exit(EXIT_BAD_SETTING) from None
+    except ValueError:
+        typer.echo("--sessions takes numbers like 1,8,64.", err=True)
+        raise typer.Exit(EXIT_BAD_SETTING) from None
+    samples, rate = soundfile.read(min(CALLERS.glob("*.wav")), dtype="float32")
+    memory = measuring.memory_mb()
+    costs = measuring.measure(soxr.resample(samples, rate, VAD_RATE), counts)
+    table = Table("sessions", "apart", "in turn", "together", "cores, each way", "difference")
+    for cost in costs:
+        ways = (cost.apart, cost.in_turn, cost.together)
+        times, cores = [f"{way:.3f} ms" for way in ways], [f"{way:.2f}" for way in cost.cores]
+        table.add_row(str(cost.sessions), *times, " / ".join(cores), f"{cost.difference:.0e}")
+    show_table(table)
+    typer.echo(f"CPU time for a window of 32 ms. An instance of its own takes {memory:.1f} MB.")
+
+
 @app.command("server")
 def server(
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from agent.audio import TELEPHONE
 from agent.pipeline.model_server import session_settings
 from tests.serving.scripted_model import DONE, QUERY, RATE, ScriptedModel, spoken
 from tests.serving.talk import LevelDetector, Talk
-from vita_model.engine.voice import Call, ReplyEvent, SystemText
+from vita_model.engine.voice import Call, ReplyEvent, Samples, SystemText
 from vita_model.serving.connection import ClientGoneError, Connection, Limits
 from vita_model.serving.dialogue import Dialogue
 from vita_model.serving.effects import StartReply
@@ -99,6 +100,10 @@ def test_the_agent_speaks_again_once_its_last_sound_is_played_and_the_time_is_ov
     assert talk.kinds.count(TRIGGERED) == 2
 
 
+async def no_speech(windows: Sequence[Samples]) -> list[float]:
+    return [0.0] * len(windows)
+
+
 async def test_a_client_that_sends_nothing_is_asked_too() -> None:
     """The same over a connection whose clock runs a hundred times as fast."""
     peer = QuietPeer()
@@ -111,7 +116,9 @@ async def test_a_client_that_sends_nothing_is_asked_too() -> None:
     limits = Limits(tick=0.01)
     async with asyncio.timeout(20):
         model = ScriptedModel()
-        await Connection(peer=peer, model=model, dialogue=dialogue, limits=limits).run()
+        await Connection(
+            peer=peer, model=model, dialogue=dialogue, judge=no_speech, limits=limits
+        ).run()
     assert len(model.requests) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from vita_model.audio.telephone import WireFormat, encode
 from vita_model.engine.voice import Samples
 from vita_model.serving.listener import Listener
 from vita_model.serving.turns import Signal, TurnRules
-from vita_model.serving.vad import SileroDetector
+from vita_model.serving.vad import WINDOW, SileroDetector, Together
 
 pytestmark = pytest.mark.integration
 
@@ -53,3 +54,38 @@ def test_a_tone_and_hiss_are_no_speech() -> None:
     tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000)
     hiss = 0.1 * np.random.default_rng(4).standard_normal(32_000)
     assert _signals(np.concatenate([tone, hiss]).astype(np.float32), "audio/pcm") == []
+
+
+def _windows(audio: Samples) -> list[Samples]:
+    return [audio[at : at + WINDOW] for at in range(0, len(audio) - WINDOW + 1, WINDOW)]
+
+
+async def test_sessions_judged_together_hear_what_each_would_hear_alone() -> None:
+    speech = _with_silence()
+    callers = [_windows(speech[start:])[:60] for start in (0, 5_000, 9_000)]
+    alone = []
+    for windows in callers:
+        detector = SileroDetector()
+        alone.append([detector.probability(window) for window in windows])
+    together, detectors = Together(), [SileroDetector() for _ in callers]
+    found: list[list[float]] = [[] for _ in callers]
+    for at in range(0, 60, 6):
+
+        async def ask(number: int, pieces: int) -> None:
+            for start in range(at, at + 6, pieces):  # noqa: B023 - awaited in this round
+                windows = callers[number][start : start + pieces]
+                found[number] += await together.probabilities(detectors[number], windows)
+
+        await asyncio.gather(ask(0, 1), ask(1, 2), ask(2, 6))
+    assert max(max(own) for own in found) > 0.9
+    assert np.allclose(found, alone, atol=1e-4)
+
+
+async def test_a_session_that_ends_while_it_waits_holds_up_nobody() -> None:
+    together, windows = Together(), _windows(_with_silence())[:2]
+    async with asyncio.TaskGroup() as group:
+        gone = group.create_task(together.probabilities(SileroDetector(), windows))
+        stays = group.create_task(together.probabilities(SileroDetector(), windows))
+        await asyncio.sleep(0)
+        gone.cancel()
+    assert len(stays.result()) == 2

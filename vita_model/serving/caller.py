@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vita_model.audio.telephone import WireFormat
 from vita_model.engine.voice import Heard, Samples, State
@@ -82,7 +82,23 @@ class Caller:
 
     def append(self, data: bytes) -> list[Effect]:
         """Take audio in the session's input format."""
-        return [effect for turn in self._listener.feed(data) for effect in self._turn(turn)]
+        return self._turns(self._listener.feed(data))
+
+    def cut(self, data: bytes) -> list[Samples]:
+        """Take audio in the session's input format; the windows it completes come to `judged`."""
+        return self._listener.cut(data)
+
+    @property
+    def detects(self) -> bool:
+        """The windows have to be judged."""
+        return self._listener.detects
+
+    def judged(self, windows: Sequence[Samples], probabilities: Sequence[float]) -> list[Effect]:
+        """Take windows with how likely each is speech."""
+        return self._turns(self._listener.judged(windows, probabilities))
+
+    def _turns(self, turns: Sequence[Turn]) -> list[Effect]:
+        return [effect for turn in turns for effect in self._turn(turn)]
 
     def tick(self) -> list[Effect]:
         """Time passed: a caller who has said nothing for long enough is spoken to again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -93,7 +93,10 @@ class Limits:
 
 
 class Connection:
-    """Runs one session until the client goes."""
+    """Runs one session until the client goes.
+
+    `judge` tells how likely each window of the caller's audio is speech.
+    """
 
     def __init__(
         self,
@@ -101,12 +104,14 @@ class Connection:
         peer: Peer,
         model: VoiceModel,
         dialogue: Dialogue,
+        judge: Callable[[Sequence[Samples]], Awaitable[Sequence[float]]],
         limits: Limits,
         seen: Callable[[Json], None] = lambda _: None,
     ) -> None:
         self._peer = peer
         self._model = model
         self._dialogue = dialogue
+        self._judge = judge
         self._limits = limits
         self._outbox = Outbox(seen)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -183,7 +188,9 @@ class Connection:
         """Take audio a second at a time: a long recording must not hold up other sessions."""
         step = self._dialogue.bytes_per_second
         for start in range(0, len(data), step):
-            self._carry_out(self._dialogue.append(data[start : start + step]))
+            windows = self._dialogue.cut(data[start : start + step])
+            found = await self._judge(windows) if windows and self._dialogue.detects else []
+            self._carry_out(self._dialogue.judged(windows, found))
             await asyncio.sleep(0)
 
     async def _send_all(self) -> None:

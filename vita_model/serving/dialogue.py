@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import singledispatchmethod
 
-from vita_model.engine.voice import Heard, ReplyEvent, Seen, State, ToolSpec
+from vita_model.engine.voice import Heard, ReplyEvent, Samples, Seen, State, ToolSpec
 from vita_model.serving.answers import Answers
 from vita_model.serving.caller import Caller
 from vita_model.serving.conversation import Conversation, decode_base64
@@ -108,6 +108,19 @@ class Dialogue:
     def append(self, data: bytes) -> list[Effect]:
         """Take the caller's audio in the session's input format."""
         return self._caller.append(data)
+
+    def cut(self, data: bytes) -> list[Samples]:
+        """`append` for those who judge the windows themselves: gives the windows it completes."""
+        return self._caller.cut(data)
+
+    @property
+    def detects(self) -> bool:
+        """The windows have to be judged."""
+        return self._caller.detects
+
+    def judged(self, windows: Sequence[Samples], probabilities: Sequence[float]) -> list[Effect]:
+        """Take the windows of `cut` with how likely each is speech, if this `detects` any."""
+        return self._caller.judged(windows, probabilities)
 
     def tick(self) -> list[Effect]:
         """Time passed, with audio or without; to be called a few times a second."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -94,13 +95,28 @@ class Listener:
 
     def feed(self, data: bytes) -> list[Turn]:
         """Take wire bytes, cut anywhere; give the signals of the windows they complete."""
+        windows = self.cut(data)
+        judged = [self._detector.probability(w) for w in windows] if self.detects else []
+        return self.judged(windows, judged)
+
+    @property
+    def detects(self) -> bool:
+        """Turns are looked for, so the windows have to be judged."""
+        return self._turns is not None
+
+    def cut(self, data: bytes) -> list[Samples]:
+        """Take wire bytes, cut anywhere; give the windows they complete, which come to `judged`."""
         audio = np.concatenate([self._rest, self._decoder.feed(data)])
         whole = len(audio) - len(audio) % WINDOW
         self._rest = audio[whole:]
-        turns: list[Turn] = []
-        for start in range(0, whole, WINDOW):
-            turns += self._window(audio[start : start + WINDOW])
-        return turns
+        return [audio[start : start + WINDOW] for start in range(0, whole, WINDOW)]
+
+    def judged(self, windows: Sequence[Samples], probabilities: Sequence[float]) -> list[Turn]:
+        """Take windows with how likely each is speech (nothing where it does not `detect`)."""
+        if not self.detects:
+            probabilities = [0.0] * len(windows)
+        pairs = zip(windows, probabilities, strict=True)
+        return [turn for window, probability in pairs for turn in self._window(window, probability)]
 
     def take(self) -> Samples:
         """End the turn by hand: what was said since the last one, at most one minute."""
@@ -119,12 +135,12 @@ class Listener:
         if self._turns is not None:
             self._turns.reset()
 
-    def _window(self, window: Samples) -> list[Turn]:
+    def _window(self, window: Samples, probability: float) -> list[Turn]:
         self._windows.append(window)
         self._heard_windows += 1
         if self._turns is None or self._rules is None:
             return []
-        signals = self._turns.feed(self._detector.probability(window))
+        signals = self._turns.feed(probability)
         turns = [self._turn(signal) for signal in signals]
         if not self._turns.speaking:
             lead = -(-self._rules.prefix_ms // WINDOW_MS) + ONSET_WINDOWS - 1

@@ -32,7 +32,7 @@ from vita_model.serving.key_file import Keys
 from vita_model.serving.keys import Key, Scope
 from vita_model.serving.memory import read_memory
 from vita_model.serving.meter import SessionMeter
-from vita_model.serving.vad import SileroDetector
+from vita_model.serving.vad import SileroDetector, Together
 from vita_model.serving.watchdog import until_stuck
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class ModelServer:
         self._model = model
         self._config = config
         self._keys = config.keys
-        self._spare_detectors: list[SileroDetector] = []
+        self._together = Together()
         self._open: set[ServerConnection] = set()
         memory = functools.partial(read_memory, config.memory_limit)
         self._secrets = ClientSecrets(time.time)
@@ -159,7 +159,7 @@ class ModelServer:
 
     async def serve_client(self, connection: ServerConnection) -> None:
         """Run one session."""
-        detector = await self._detector()
+        detector = SileroDetector()
         dialogue = Dialogue(
             model_name=self._model.card.name,
             output_rate=self._model.output_rate,
@@ -175,6 +175,7 @@ class ModelServer:
             peer=SocketPeer(connection),
             model=self._model,
             dialogue=dialogue,
+            judge=functools.partial(self._together.probabilities, detector),
             limits=self._config.limits,
             seen=SessionMeter(self.host.meter).saw,
         )
@@ -183,14 +184,7 @@ class ModelServer:
             await session.run()
         finally:
             self._open.discard(connection)
-            detector.reset()
-            self._spare_detectors.append(detector)
             log.info("session closed", extra={"session_id": dialogue.session_id})
-
-    async def _detector(self) -> SileroDetector:
-        if self._spare_detectors:
-            return self._spare_detectors.pop()
-        return await asyncio.to_thread(SileroDetector)
 
     def _take_slot(self, visitor: Visitor, secret: Secret | None) -> Response | None:
         request = visitor.request
