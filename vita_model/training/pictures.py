@@ -94,6 +94,25 @@ def draw(rng: random.Random, shown: Shown, size: tuple[int, int] = (640, 480)) -
     return _camera(rng, picture)
 
 
+def draw_several(
+    rng: random.Random, shown: Shown, count: int, size: tuple[int, int] = (640, 480)
+) -> Image.Image:
+    """A camera's picture of one to six of a thing, apart from each other, before a wall.
+
+    Raises:
+        ValueError: `count` is not from 1 to 6.
+    """
+    width, height = size
+    ink = _ink(rng, shown.colour)
+    picture = Image.new("RGB", size, _contrast(rng, ink))
+    radius = rng.uniform(0.11, 0.16) * height
+    for cell in rng.sample(range(6), count):
+        x = (cell % 3 + 0.5) * width / 3 + rng.uniform(-0.15, 0.15) * radius
+        y = (cell // 3 + 0.5) * height / 2 + rng.uniform(-0.3, 0.3) * radius
+        _thing(picture, shown.thing, _Place(x, y, radius, rng.gauss(0, 0.12)), ink, rng)
+    return _camera(rng, picture)
+
+
 def plain(shown: Shown, size: tuple[int, int] = (640, 480)) -> Image.Image:
     """The thing large in the middle of a white sheet before a grey wall: a picture for tests."""
     picture = Image.new("RGB", size, (150, 155, 160))
