@@ -107,7 +107,8 @@ def _user(parts: Sequence[str | Media]) -> str:
     return Media.IMAGE.value * len(pictures) + ("\n" if pictures and asked else "") + asked
 
 
-def _content(turn: Turn) -> tuple[str, str]:
+def role_and_text(turn: Turn) -> tuple[str, str]:
+    """Role and text of a turn as ChatML knows them, with placeholders for media."""
     words = "".join(part for part in turn.parts if isinstance(part, str))
     if turn.role == "user":
         return "user", _user(turn.parts)
@@ -118,6 +119,11 @@ def _content(turn: Turn) -> tuple[str, str]:
     if turn.role == "system":
         return "system", plain(words)
     return "assistant", (GLYPHS[turn.marker] if turn.marker else "") + words
+
+
+def turn_text(role: str, said: str) -> str:
+    """One turn between its marks; a line break parts turns."""
+    return f"<|im_start|>{role}\n{said}<|im_end|>"
 
 
 def build_prompt(
@@ -140,8 +146,8 @@ def build_prompt(
     """
     seen = any(Media.IMAGE in turn.parts for turn in turns)
     sight: Literal["image", "video"] | None = ("video" if video else "image") if seen else None
-    blocks = [("system", system_text(persona, tools, sight)), *map(_content, turns)]
-    text = "\n".join(f"<|im_start|>{role}\n{content}<|im_end|>" for role, content in blocks)
+    blocks = [("system", system_text(persona, tools, sight)), *map(role_and_text, turns)]
+    text = "\n".join(turn_text(role, said) for role, said in blocks)
     if turns and turns[-1].role == "assistant":
         return text
     return text + "\n<|im_start|>assistant\n"

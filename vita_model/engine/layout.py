@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from vita_model.engine.chat import Chat
 from vita_model.engine.job import Prompt
+from vita_model.engine.trimming import TurnSize, cut
 from vita_model.engine.voice import (
     AssistantText,
     Entry,
@@ -23,7 +24,7 @@ from vita_model.engine.voice import (
 )
 
 LONGEST_PROMPT = 3_000
-"""Rows of the prompt; older turns are left out beyond it, with their pictures."""
+"""Rows of the prompt; beyond it the oldest pictures are left out, then the oldest turns."""
 WORDLESS = UserText("What do you see?")
 """Stands for a caller who shows a picture and says nothing."""
 
@@ -45,8 +46,16 @@ class Laid:
 
 @dataclass(slots=True)
 class _Turn:
-    names: list[Hashable]
+    before: list[Hashable]
+    shown: list[Hashable] = field(default_factory=list)
+    after: list[Hashable] = field(default_factory=list)
     image_rows: int = 0
+    opens: bool = False
+
+    @property
+    def size(self) -> TurnSize:
+        words = len(self.before) + len(self.after)
+        return TurnSize(words + len(self.shown), words, self.opens)
 
 
 @dataclass(slots=True)
@@ -61,20 +70,19 @@ class _Turns:
 
 
 def lay_out(request: Request, chat: Chat) -> Laid:
-    """The prompt of a request; the oldest turns are left out of one that is too long."""
-    head = chat.system(system_text(request.instructions, request.tools))
+    """The prompt of a request; the oldest pictures and turns are left out of one that is too long."""
+    names: list[Hashable] = [*chat.system(system_text(request.instructions, request.tools))]
     laid = _turns(request.entries, chat)
-    kept: list[_Turn] = []
-    room = LONGEST_PROMPT - len(head)
-    for turn in reversed(laid.turns):
-        room -= len(turn.names)
-        if room < 0 and kept:
-            break
-        kept.append(turn)
-    names: list[Hashable] = [*head, *(name for turn in reversed(kept) for name in turn.names)]
+    found = cut([turn.size for turn in laid.turns], LONGEST_PROMPT - len(names))
+    rows = 0
+    for place, turn in enumerate(laid.turns[found.first :], found.first):
+        names += turn.before
+        if place >= found.whole:
+            names += turn.shown
+            rows += turn.image_rows
+        names += turn.after
     spoken = [e.heard.features for e in request.entries if isinstance(e, UserSpeech)]
     heard = {name: row for _, rows in spoken for name, row in rows}
-    rows = sum(turn.image_rows for turn in kept)
     return Laid(Prompt(names, heard, laid.expects), laid.silent, rows)
 
 
@@ -156,8 +164,8 @@ def _asked(entry: Entry, seen: Seen | None, chat: Chat, laid: _Turns) -> _Turn:
             return _Turn([*chat.tool_output(output)])
         case _:
             raise TypeError(f"no turn of the caller: {entry!r}")
-    names = [*chat.user_open(), *shown, *rows, *chat.user_close()]
-    return _Turn(names, 0 if seen is None else seen.rows)
+    image_rows = 0 if seen is None else seen.rows
+    return _Turn([*chat.user_open()], shown, [*rows, *chat.user_close()], image_rows, opens=True)
 
 
 def _said(

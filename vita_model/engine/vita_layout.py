@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from vita_model.engine.job import Prompt
 from vita_model.engine.layout import Laid, with_pictures
+from vita_model.engine.trimming import TurnSize, cut
 from vita_model.engine.voice import (
     AssistantText,
     Entry,
@@ -25,7 +26,16 @@ from vita_model.engine.voice import (
     UserText,
 )
 from vita_model.processor import NOT_KEPT, ContextError, VitaProcessor
-from vita_model.prompt import Media, Turn, build_prompt, plain, tokenize
+from vita_model.prompt import (
+    Media,
+    Turn,
+    build_prompt,
+    plain,
+    role_and_text,
+    system_text,
+    tokenize,
+    turn_text,
+)
 from vita_model.splice import AUDIO, IMAGE
 
 _OPENING = "\n<|im_start|>assistant\n"
@@ -93,17 +103,8 @@ def lay_out(request: Request, processor: VitaProcessor) -> Laid:
     """
     talk = _talk(request.entries)
     room = processor.config.max_length - request.max_tokens
-    kept = talk.pieces
+    kept = _kept(request, processor, talk.pieces, room)
     names, image_rows = _names(request, processor, kept)
-    for place in range(len(kept) - 1):
-        if len(names) <= room:
-            break
-        if kept[place].heavy:
-            kept[place] = kept[place].light()
-            names, image_rows = _names(request, processor, kept)
-    while len(names) > room and len(kept) > 1:
-        kept = _without_oldest(kept)
-        names, image_rows = _names(request, processor, kept)
     if len(names) > room:
         raise ContextError(
             f"The last turn takes {len(names)} positions with its instructions and there is room for"
@@ -114,11 +115,28 @@ def lay_out(request: Request, processor: VitaProcessor) -> Laid:
     return Laid(Prompt(names, rows, talk.expects), talk.silent, image_rows)
 
 
-def _without_oldest(kept: list[_Piece]) -> list[_Piece]:
-    rest = kept[1:]
-    while len(rest) > 1 and rest[0].turn.role != "user":
-        rest = rest[1:]
-    return rest
+def _kept(
+    request: Request, processor: VitaProcessor, pieces: Sequence[_Piece], room: int
+) -> list[_Piece]:
+    """What fits. Instructions, and the mark that the answer begins with, are counted first."""
+    sight: Literal["image"] | None = "image" if any(piece.seen for piece in pieces) else None
+    instructions = system_text(request.instructions, tool_objects(request.tools), sight)
+    bounds = turn_text("system", instructions) + _OPENING
+    room -= len(_ids(processor, bounds))
+    found = cut([_size(processor, piece) for piece in pieces], room)
+    words = [piece.light() if piece.heavy else piece for piece in pieces[found.first : found.whole]]
+    return [*words, *pieces[max(found.first, found.whole) :]]
+
+
+def _size(processor: VitaProcessor, piece: _Piece) -> TurnSize:
+    def count(piece: _Piece) -> int:
+        placeholders = [block for block in (piece.seen, piece.heard) if block is not None]
+        more = sum(len(block.rows) - 1 for block in placeholders)
+        return len(_ids(processor, "\n" + turn_text(*role_and_text(piece.turn)))) + more
+
+    rows = count(piece)
+    words = count(piece.light()) if piece.heavy else rows
+    return TurnSize(rows, words, piece.turn.role == "user")
 
 
 def _talk(entries: Sequence[Entry]) -> _Talk:
