@@ -35,7 +35,7 @@ def form_type(form: Form) -> torch.dtype:
     return torch.bfloat16 if form == "bfloat16" else torch.float32
 
 
-class _Packed(nn.Module):
+class Packed(nn.Module):
     """An `nn.Linear` in another layout; saves what it had."""
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -44,6 +44,16 @@ class _Packed(nn.Module):
         self._bias = None if linear.bias is None else linear.bias.detach()
 
     def _weight(self) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def elements(self) -> int:
+        """Weights, the bias included."""
+        return self.out_features * (self.in_features + (self._bias is not None))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken."""
         raise NotImplementedError
 
     @override
@@ -55,7 +65,7 @@ class _Packed(nn.Module):
             destination[f"{prefix}bias"] = self._bias
 
 
-class PackedLinear(_Packed):
+class PackedLinear(Packed):
     """A linear layer whose weight lies in oneDNN's layout.
 
     It computes in the weight's type and gives back the type it was given.
@@ -80,6 +90,15 @@ class PackedLinear(_Packed):
     def _weight(self) -> Tensor:
         return cast(Tensor, self._packed.to_dense())
 
+    @property
+    @override
+    def nbytes(self) -> int:
+        return self.elements * self.dtype.itemsize
+
+
+ROW_BYTES = 12
+"""Bytes that FBGEMM keeps beside a row of int8 weights: scale, zero point, sum."""
+
 
 def pack_int8(weight: Tensor, bias: Tensor | None = None) -> object:
     """Round a weight `[out, in]` to int8, one scale for each of its rows, for `times_int8`."""
@@ -102,7 +121,7 @@ def times_int8(packed: object, rows: Tensor) -> Tensor:
     return cast(Tensor, torch.ops.quantized.linear_dynamic(rows, packed, narrow))
 
 
-class Int8Linear(_Packed):
+class Int8Linear(Packed):
     """A linear layer whose weight and activations are rounded to int8."""
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -117,6 +136,12 @@ class Int8Linear(_Packed):
     @override
     def _weight(self) -> Tensor:
         return cast(Tensor, torch.ops.quantized.linear_unpack(self._packed)[0].dequantize())
+
+    @property
+    @override
+    def nbytes(self) -> int:
+        beside = 0 if self._bias is None else self._bias.nbytes
+        return self.out_features * (self.in_features + ROW_BYTES) + beside
 
 
 def _lay_channels_together(convolution: nn.Conv1d | nn.ConvTranspose1d) -> None:

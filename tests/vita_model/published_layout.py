@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -34,7 +35,12 @@ VISION_FOLDER = "InternViT-300M-448px"
 AUDIO_FOLDER = "audio-encoder-Qwen2-7B-1107-weight-base-11wh-tunning"
 
 
-def publish(folder: Path, config: VitaConfig = CONFIG, shards: int = 4) -> VitaModel:
+def publish(
+    folder: Path,
+    config: VitaConfig = CONFIG,
+    shards: int = 4,
+    teach: Callable[[VitaModel], None] = lambda _: None,
+) -> VitaModel:
     """Write the layout into a folder; the model is the one that is written."""
     torch.manual_seed(7)
     model = build_model(config)
@@ -50,6 +56,7 @@ def publish(folder: Path, config: VitaConfig = CONFIG, shards: int = 4) -> VitaM
         head.get_parameter("bias").zero_()
         head.get_parameter("bias")[0] = 6.0
         head.get_parameter("bias")[speech.end] = 3.0
+    teach(model)
     _write(folder / "config.json", _hub(config))
     _write(folder / VISION_FOLDER / "config.json", _tower(vision))
     _write(folder / AUDIO_FOLDER / "train.yaml", _recipe(config))

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from vita_model.speech.phrases import LONGEST, PhraseCutter
+from vita_model.speech.phrases import LONGEST, PhraseCutter, letters
 
 pytestmark = pytest.mark.unit
 
@@ -27,6 +27,29 @@ def test_same_phrases_however_the_text_arrives(step: int) -> None:
         " at ten o'clock, and close at two!",
         " Bye",
     ]
+
+
+@pytest.mark.parametrize("step", [1, 2, 100])
+def test_chinese_is_cut_at_its_own_marks(step: int) -> None:
+    text = "我们九点开门。周六我们开得晚一些，十点钟开，两点关门！好的, 3.5元；Hi!再见"
+    assert cut(text, step) == [
+        "我们九点开门。",
+        "周六我们开得晚一些，",
+        "十点钟开，两点关门！",
+        "好的, 3.5元；",
+        "Hi!",
+        "再见",
+    ]
+
+
+def test_a_chinese_mark_waits_for_nothing() -> None:
+    assert [phrase.text for phrase in PhraseCutter().push("好。")] == ["好。"]
+
+
+def test_chinese_without_marks_is_cut_too() -> None:
+    pieces = cut("字" * 100, 4)
+    assert max(map(letters, pieces)) <= LONGEST + 4 * 3
+    assert "".join(pieces) == "字" * 100
 
 
 def test_a_number_is_never_cut() -> None:

@@ -78,6 +78,7 @@ def _large(
     import torch  # noqa: PLC0415
 
     from vita_model.assembly import load_model  # noqa: PLC0415
+    from vita_model.engine.licence import licence_of  # noqa: PLC0415
     from vita_model.engine.thinker import vllm_thinker  # noqa: PLC0415
     from vita_model.engine.vita import VitaVoice  # noqa: PLC0415
     from vita_model.placement import device_named, weight_type  # noqa: PLC0415
@@ -86,16 +87,16 @@ def _large(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     where, kind = str(device_named(device)), weight_type(dtype)
-    processor = VitaProcessor.from_pretrained(folder)
+    processor, licence = VitaProcessor.from_pretrained(folder), licence_of(folder)
     if vllm is None:
         whole = load_model(folder, device=where, dtype=kind, fast=fast, bits=bits)
-        return VitaVoice(whole, processor)
+        return VitaVoice(whole, processor, licence)
     if bits is not None:
         raise CheckpointError("vLLM takes whole weights; leave bits out")
     thinker = vllm_thinker(folder, processor, vllm, dtype)  # first, while the GPU is empty
     try:
         whole = load_model(folder, device=where, dtype=kind, fast=fast, thinks=False)
-        return VitaVoice(whole, processor, thinker=thinker)
+        return VitaVoice(whole, processor, licence, thinker=thinker)
     except BaseException:
         thinker.engine.stop()
         raise

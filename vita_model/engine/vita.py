@@ -10,10 +10,12 @@ from itertools import count
 
 import torch
 
+from vita_model import footprint
 from vita_model.assembly import VitaModel
 from vita_model.checkpoint import CheckpointError
 from vita_model.engine.errands import Errands
 from vita_model.engine.job import Prompt
+from vita_model.engine.licence import UNKNOWN, Licence
 from vita_model.engine.replies import Replies
 from vita_model.engine.scheduler import IDLE, Scheduler, spare_cores
 from vita_model.engine.thinker import Thinker, torch_thinker
@@ -38,8 +40,6 @@ from vita_model.vision import tiling
 from vita_model.vision.picture import read_picture
 
 NAME = "VITA-1.5"
-LICENCE = "VITA-1.5's own licence"
-LICENCE_NOTE = "Research and education only: no commercial use, no use in production."
 
 
 class VitaVoice:
@@ -48,6 +48,7 @@ class VitaVoice:
     Args:
         model: On one device, in the type it computes in.
         processor: Of the same checkpoint.
+        licence: Of the weights.
         thinker: What runs the language model; None runs its own layers in the torch engine.
         workers: Threads; None takes three beside a GPU, which wait for it, and else at most two.
 
@@ -61,11 +62,12 @@ class VitaVoice:
         self,
         model: VitaModel,
         processor: VitaProcessor,
+        licence: Licence = UNKNOWN,
         *,
         thinker: Thinker | None = None,
         workers: int | None = None,
     ) -> None:
-        self.model, self.processor = model, processor
+        self.model, self.processor, self._licence = model, processor, licence
         try:
             reader = Reader(model, processor.tokenizer)
         except VoicelessError as error:
@@ -82,20 +84,21 @@ class VitaVoice:
         self._mouth = VitaMouth(reader)
         self._ears, self._desk, self._aside = Errands(), Errands(), Errands(IDLE)
         on_cpu = self._device.type == "cpu"
+        workers = workers or (min(2, spare_cores()) if on_cpu else 3)
+        if on_cpu:  # workers that each use all cores wait for each other
+            torch.set_num_threads(max(1, spare_cores() // workers))
         self._scheduler = Scheduler(
-            [self._desk, self._ears, self._engine, self._mouth, self._aside],
-            workers or (min(2, spare_cores()) if on_cpu else 3),
+            [self._desk, self._ears, self._engine, self._mouth, self._aside], workers
         )
         self._replies = Replies(self._engine, self._mouth, self._scheduler)
         modules = (model.language, model.speech, model.codec, model.transcript)
-        tensors = [p for module in modules if module is not None for p in module.parameters()]
-        self._parameters = thinker.parameters + sum(tensor.numel() for tensor in tensors)
-        self._bytes = sum(tensor.nbytes for tensor in tensors)
+        self._parameters = thinker.parameters + footprint.count(modules)
+        self._bytes = footprint.memory(modules)
 
     @property
     def card(self) -> ModelCard:
         """Name, size and licence of the weights."""
-        return ModelCard(NAME, LICENCE, LICENCE_NOTE, self._parameters)
+        return ModelCard(NAME, *self._licence, self._parameters)
 
     async def hear(self, samples: Samples) -> Heard:
         """Encode one utterance; beyond a minute only the last part is heard.

@@ -171,7 +171,7 @@ def _piece(entry: Entry, seen: Seen | None, talk: _Talk) -> _Piece:
             return _Piece(Turn("assistant", (plain(text),), marker))
         case ToolCall(_, name, arguments):
             marker, talk.expects, talk.silent = talk.marker, ("query",), False
-            body = f'{{"name": {json.dumps(name)}, "arguments": {arguments}}}'
+            body = plain(f'{{"name": {json.dumps(name)}, "arguments": {arguments}}}')
             return _Piece(Turn("assistant", (f"<tool_call>\n{body}\n</tool_call>",), marker))
         case _:
             raise TypeError(f"no turn of a conversation: {entry!r}")

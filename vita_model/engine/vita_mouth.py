@@ -17,12 +17,12 @@ from vita_model.engine.scheduler import NORMAL, URGENT
 from vita_model.engine.voice import Audio
 from vita_model.speech.low_latency import LatencyPlan, LowLatencyStream
 from vita_model.speech.normalise import normalised
-from vita_model.speech.phrases import Phrase, PhraseCutter
+from vita_model.speech.phrases import Phrase, PhraseCutter, letters
 from vita_model.speech.speak import condition, speakable, voice_parts
 
 BURST = 8
 """Codes of one voice in one step, 200 ms of speech."""
-CHARACTERS_PER_SECOND = 15.0
+LETTERS_PER_SECOND = 15.0
 """About how fast text is spoken; says how much of a phrase a piece of its speech covers."""
 MOST_BEFORE_END = 0.95
 
@@ -59,7 +59,7 @@ class _Spoken:
     def __init__(self, phrase: Phrase, codes: Iterator[int], reader: Reader) -> None:
         self._phrase, self._codes = phrase, codes
         self._stream = reader.stream()
-        self._wanted = max(1.0, len(phrase.text) / CHARACTERS_PER_SECOND * reader.rate)
+        self._wanted = max(1.0, letters(phrase.text) / LETTERS_PER_SECOND * reader.rate)
         self._samples = 0
         self._held: Audio | None = None
         self.done = False
@@ -195,7 +195,12 @@ class VitaMouth:
         voice = min(busy, key=lambda voice: voice.first_audio_s > 0)
         self._voices.remove(voice)
         self._voices.append(voice)
-        voice.go_on(self._reader)
+        try:
+            voice.go_on(self._reader)
+        except Exception as error:  # noqa: BLE001 - raised again at the answer's consumer
+            if voice in self._voices:
+                self._voices.remove(voice)
+                voice.end(error)
         self._end_said()
 
     def fail(self, error: BaseException) -> None:

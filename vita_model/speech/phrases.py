@@ -5,15 +5,26 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-STOP = re.compile(r"[.?!…]+[\"')]*(?=\s|$)|\n+")
-PAUSE = re.compile(r"[,;:–—](?=\s)")
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+STOP = re.compile(rf"[.?!…]+[\"')]*(?=[\s{_HAN}]|$)|[。！？；]|\n+")
+PAUSE = re.compile(r"[,;:–—](?=\s)|[，、：]")
 SHORTEST_PAUSED = 18
-"""A comma ends a phrase only after this many characters: shorter ones sound chopped."""
+"""A comma ends a phrase only after this many letters: shorter ones sound chopped."""
 LONGEST = 110
-"""Without any mark a phrase is cut at a space after this many characters."""
+"""Without any mark a phrase is cut at a space after this many letters."""
+HAN_LETTERS = 3
+"""A Chinese character takes about as long to say as so many letters."""
+_SURE = "。！？；，、："
+"""Marks that mean the same whatever follows."""
 EARLY_WORDS = 4
 """Words that are known before an unfinished phrase is begun."""
+_IS_HAN = re.compile(f"[{_HAN}]")
 _PLAIN_WORDS = re.compile(r"[A-Za-z',\s]+")
+
+
+def letters(text: str) -> int:
+    """Length of a text as it is spoken, in letters."""
+    return len(text) + (HAN_LETTERS - 1) * len(_IS_HAN.findall(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +46,8 @@ class PhraseCutter:
     def push(self, delta: str) -> list[Phrase]:
         """Add text and return the phrases that ended in it.
 
-        A mark at the very end waits for the next character: `9.` may become `9.30`.
+        A mark at the very end waits for the next character: `9.` may become `9.30`. Chinese marks
+        wait for nothing.
         """
         self._text += delta
         return self._take(last=False)
@@ -66,11 +78,14 @@ class PhraseCutter:
 
     def _end(self, *, last: bool) -> int | None:
         rest = self._text[self._done :]
-        stop = STOP.search(rest)
-        pause = PAUSE.search(rest, SHORTEST_PAUSED)
-        ends = [m.end() for m in (stop, pause) if m and (last or m.end() < len(rest))]
+        pauses = (m for m in PAUSE.finditer(rest) if letters(rest[: m.start()]) >= SHORTEST_PAUSED)
+        marks = (STOP.search(rest), next(pauses, None))
+        ends = [m.end() for m in marks if m and (last or m.end() < len(rest) or m[0][-1] in _SURE)]
         if ends:
             return self._done + min(ends)
-        if len(rest) > LONGEST and " " in rest[SHORTEST_PAUSED:]:
-            return self._done + rest.rindex(" ", SHORTEST_PAUSED)
+        if letters(rest) > LONGEST:
+            if " " in rest[SHORTEST_PAUSED:]:
+                return self._done + rest.rindex(" ", SHORTEST_PAUSED)
+            if _IS_HAN.search(rest[-1]):
+                return len(self._text)
         return len(self._text) if last and rest else None

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vita_model.packed import Form, form_type, pack, pack_int8, times_int8
+from vita_model.packed import ROW_BYTES, Form, form_type, pack, pack_int8, times_int8
 from vita_model.speech.decoder import Layer, SpeechDecoder, SpeechState, rotation
 
 
@@ -101,8 +101,23 @@ class _StepLayer:
         )
 
 
+def _second_copy(decoder: SpeechDecoder, form: Form) -> int:
+    """Bytes of weights that are there a second time; in float32 the decoder's own are used."""
+    if form == "float32":
+        return 0
+    matrices = [part.weight for part in decoder.layers.modules() if isinstance(part, nn.Linear)]
+    size = sum(matrix.numel() for matrix in matrices)
+    scales = ROW_BYTES * sum(len(matrix) for matrix in matrices)
+    inner = size + scales if form == "int8" else 2 * size
+    return inner + 2 * decoder.out_fnn.weight.numel() + 4 * decoder.embedding.weight.numel()
+
+
 class Steps:
-    """What single steps read instead of the decoder's own weights."""
+    """What single steps read instead of the decoder's own weights.
+
+    Attributes:
+        nbytes: Memory taken beside the decoder's own weights.
+    """
 
     def __init__(self, decoder: SpeechDecoder, form: Form, most_positions: int = 2048) -> None:
         config = decoder.config
@@ -117,6 +132,7 @@ class Steps:
         head = decoder.out_fnn
         kept: Form = "bfloat16" if form == "int8" else form
         self._head = _product(head.weight.detach(), kept, head.bias.detach().float())
+        self.nbytes = _second_copy(decoder, form)
 
     def can(self, ids: Sequence[int], state: SpeechState) -> bool:
         """Whether a step of these ids can be taken here: one row, not too far on."""
