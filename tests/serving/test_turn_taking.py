@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.serving.scripted_model import DONE, NOISE, QUERY, spoken, tone
 from tests.serving.talk import Talk
 from vita_model.engine.voice import Audio, Call, Heard, UserSpeech
-from vita_model.serving.effects import CancelReply, Hear, StartReply
+from vita_model.serving.effects import CancelReply, Hear, Send, StartReply
 from vita_model.serving.overlap import CallerLevel, Evidence, Verdict, judge
-from vita_model.serving.patience import silence_ms
+from vita_model.serving.patience import SILENCE_MS, Eagerness, Look, silence_ms
+from vita_model.serving.turns import WINDOW_MS
 from vita_model.serving.words import is_finished, telling, words_of
 
 pytestmark = pytest.mark.unit
@@ -333,3 +336,80 @@ def test_a_caller_the_model_had_no_time_to_listen_to_is_not_passed_over() -> Non
     assert STARTED in talk.kinds
     assert "vita_backchannel" not in talk.last(COMMITTED)
     assert talk.all(CancelReply) == [CancelReply(reply_id)]
+
+
+def _semantic(**detection: Any) -> Talk:
+    return Talk(audio={"input": {"turn_detection": {"type": "semantic_vad", **detection}}})
+
+
+@pytest.mark.parametrize("eagerness", ["low", "medium", "high", "auto"])
+@pytest.mark.parametrize(
+    ("words", "look"),
+    [("when do you open", "finished"), (None, "unsure"), ("i want to book an", "unfinished")],
+)
+def test_a_turn_ends_after_the_silence_its_words_and_the_eagerness_call_for(
+    eagerness: Eagerness, words: str | None, look: Look
+) -> None:
+    talk = _semantic(eagerness=eagerness)
+    talk.speech(800)
+    silent_ms, listened = 0, False
+    while STOPPED not in talk.kinds:
+        talk.silence(WINDOW_MS)
+        silent_ms += WINDOW_MS
+        if talk.all(Hear) and words is not None and not listened:
+            talk.hear(words)
+            listened = True
+    assert abs(silent_ms - SILENCE_MS[eagerness][look]) <= 2 * WINDOW_MS
+
+
+def test_a_change_of_eagerness_counts_from_the_next_turn() -> None:
+    talk = _semantic(eagerness="low")
+    detection = {"type": "semantic_vad", "eagerness": "high"}
+    talk.send(
+        "session.update",
+        session={"type": "realtime", "audio": {"input": {"turn_detection": detection}}},
+    )
+    talk.speech(800)
+    talk.silence(SILENCE_MS["high"]["unsure"] + WINDOW_MS)
+    assert STOPPED in talk.kinds
+
+
+def test_in_mid_sentence_no_answer_is_begun_and_none_where_the_client_asks_for_answers() -> None:
+    for talk, words in (
+        (_semantic(), "i want to book an"),
+        (_semantic(create_response=False), "when do you open"),
+        (_semantic(), ""),
+    ):
+        talk.speech(800)
+        talk.silence(250)
+        talk.hear(words)
+        assert talk.all(StartReply) == []
+
+
+def test_the_first_phrase_is_ready_when_a_turn_that_sounds_finished_is_over() -> None:
+    talk = _semantic()
+    talk.speech(800)
+    talk.silence(250)
+    talk.hear("when do you open")
+    (early,) = talk.all(StartReply)
+    phrase = [QUERY, *spoken("At nine.")]
+    for event in phrase:
+        assert talk.give(early.reply_id, event) == []
+    while STOPPED not in talk.kinds:
+        assert "response.output_audio.delta" not in talk.kinds
+        effects = talk.silence(WINDOW_MS)
+    told = [e.event["type"] for e in effects if isinstance(e, Send)]
+    assert "response.output_audio.delta" in told
+    assert talk.all(StartReply) == [early]
+
+
+@pytest.mark.parametrize("ending", ["input_audio_buffer.commit", "input_audio_buffer.clear"])
+def test_a_client_that_ends_or_clears_the_turn_takes_the_early_answer_back(ending: str) -> None:
+    talk = _semantic()
+    talk.speech(800)
+    talk.silence(250)
+    talk.hear("when do you open")
+    (early,) = talk.all(StartReply)
+    talk.send(ending)
+    assert talk.all(CancelReply) == [CancelReply(early.reply_id)]
+    assert talk.give(early.reply_id, spoken("At nine.")[0]) == []
