@@ -23,10 +23,28 @@ def reader() -> Reader:
 @torch.no_grad()
 def test_step_by_step_it_finds_what_the_whole_says_comes_next(reader: Reader) -> None:
     rows = torch.randn(80, 32)
-    found = reader.read(rows)
+    found = reader.read(rows, width=1)
     assert found
     whole = reader(rows[None], torch.tensor([80]), torch.tensor([found]))[0]
     assert whole.argmax(-1)[: len(found)].tolist() == found
+
+
+@torch.no_grad()
+def test_several_beginnings_find_a_likelier_whole(reader: Reader) -> None:
+    def score(rows: torch.Tensor, units: list[int]) -> float:
+        logits = reader(rows[None], torch.tensor([len(rows)]), torch.tensor([units]).long())[0]
+        chances = logits.log_softmax(-1)
+        ended = [*units, END] if len(units) < 8 else units  # 8: as many as 24 rows may hold
+        return sum(float(chances[at, unit]) for at, unit in enumerate(ended))
+
+    reader.norm.weight.fill_(0.5)  # nothing is certain
+    better = 0
+    for _ in range(8):
+        rows = 3 * torch.randn(24, 32)
+        alone, beam = reader.read(rows, width=1), reader.read(rows)
+        assert score(rows, beam) >= score(rows, alone) - 1e-4
+        better += beam != alone
+    assert better
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ view, which is what hears through noise. An utterance whose first unit is the en
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -20,6 +21,9 @@ END = 0
 """Class of the end; class `n` is unit `n` of the inventory."""
 STARTS = 2
 """Learned rows in front of the first unit."""
+BEAM = 4
+_HOPELESS = 6.0
+"""A beginning this much less likely (natural logarithm) than the best one is given up."""
 _ROWS_PER_UNIT = 6
 """Nobody speaks more than eight units a second, and there are fifty rows in one."""
 
@@ -132,22 +136,50 @@ class Reader(nn.Module):
         return F.linear(self.norm(x[:, STARTS - 1 :]), self.table)
 
     @torch.no_grad()
-    def read(self, rows: Tensor) -> list[int]:
-        """Classes of the units in one utterance's rows `[rows, width]`, the likeliest at each step."""
+    def read(self, rows: Tensor, width: int = BEAM) -> list[int]:
+        """Classes of the units in one utterance's rows `[rows, width]`: the likeliest whole.
+
+        Args:
+            rows: Encoder rows of one utterance.
+            width: How many beginnings are followed at once; 1 takes the likeliest unit at each step.
+        """
         sounds = [block.sound(rows[None]) for block in self._layers()]
         memory: list[tuple[Tensor, Tensor] | None] = [None] * len(sounds)
-        x = (self.starts + self.positions[:STARTS])[None]
         most = min(self.config.longest - STARTS, 4 + len(rows) // _ROWS_PER_UNIT)
-        found: list[int] = []
+        x = (self.starts + self.positions[:STARTS])[None]
+        paths: list[list[int]] = [[]]
+        scores = torch.zeros(1)
+        done: tuple[float, list[int]] = (-math.inf, [])
         while True:
             for index, (block, sound) in enumerate(zip(self._layers(), sounds, strict=True)):
-                x, memory[index] = block(x, sound, None, memory[index])
-            unit = int(F.linear(self.norm(x[0, -1]), self.table).argmax())
-            if unit == END or len(found) >= most:
-                return found
-            x = (self.table[unit] + self.positions[STARTS + len(found)])[None, None]
-            found.append(unit)
+                spread = tuple(part.expand(len(paths), -1, -1, -1) for part in sound)
+                x, memory[index] = block(x, (spread[0], spread[1]), None, memory[index])
+            logits = F.linear(self.norm(x[:, -1]), self.table)
+            chances = scores[:, None] + logits.log_softmax(-1)
+            ended, path = chances[:, END].max(0)
+            done = max(done, (float(ended), paths[int(path)]))
+            chances[:, END] = -math.inf
+            scores, places = chances.flatten().topk(width)
+            hope = scores > max(done[0], float(scores[0]) - _HOPELESS)
+            if not hope.any():
+                return done[1]
+            if len(paths[0]) >= most:
+                return paths[int(places[0]) // logits.shape[1]]
+            scores, places = scores[hope], places[hope]
+            origins, units = places // logits.shape[1], places % logits.shape[1]
+            x = (self.table[units] + self.positions[STARTS + len(paths[0])])[:, None]
+            paths = [
+                [*paths[origin], unit]
+                for origin, unit in zip(origins.tolist(), units.tolist(), strict=True)
+            ]
+            memory = [(k[origins], v[origins]) for k, v in _known(memory)]
 
     def tokens(self, units: list[int]) -> list[int]:
         """Token ids of classes."""
         return [int(self.unit_ids[unit - 1]) for unit in units]
+
+
+def _known(
+    memory: Iterable[tuple[Tensor, Tensor] | None],
+) -> Iterable[tuple[Tensor, Tensor]]:
+    return (pair for pair in memory if pair is not None)
