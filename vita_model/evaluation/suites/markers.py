@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Literal
 
 from vita_model.engine.voice import UserSpeech, VoiceModel
-from vita_model.evaluation.agent_tasks import instructions, sample_tasks, specs
+from vita_model.evaluation.agent_tasks import Task, instructions, sample_tasks, specs
 from vita_model.evaluation.callers import VOICES, aside, nobody, over, read
 from vita_model.evaluation.figures import Measure, Row
 from vita_model.evaluation.replies import ask
@@ -94,12 +94,16 @@ class MarkerSuite:
         )
 
 
-@cache
 def _words(kind: Kind, seed: int, number: int) -> tuple[str, Dialogue]:
     """Words for a sound, and the business that is called."""
-    task = sample_tasks(seed + 1_000 + number, 1)[0]
+    task = _task(seed, number)
     said = {"question": task.turn.said, "side talk": side_talk()[number % OF_EACH]}
     return said.get(kind, ""), task.dialogue
+
+
+@cache
+def _task(seed: int, number: int) -> Task:
+    return sample_tasks(seed + 1_000 + number, 1)[0]
 
 
 @cache
