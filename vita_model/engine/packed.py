@@ -8,6 +8,7 @@ the packed ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,10 +32,50 @@ FUSED = {
 }
 
 
+class LowRank:
+    """What our training adds to a fused matrix: each of its parts has its own `up @ down`.
+
+    Kept as blocks of equal height, since a small product costs what is read for it, and a matrix
+    with all parts on its diagonal is mostly zeros. In float32: small bfloat16 products are slower.
+
+    Args:
+        downs: `[rank, columns]` of every part.
+        ups: `[rows, rank]` of every part.
+    """
+
+    def __init__(self, downs: Sequence[Tensor], ups: Sequence[Tensor]) -> None:
+        self._rank = max(len(down) for down in downs)
+        missing = [self._rank - len(down) for down in downs]
+        padded = [F.pad(d.float(), (0, 0, 0, m)) for d, m in zip(downs, missing, strict=True)]
+        self._down = torch.cat(padded)
+        height = math.gcd(*(len(up) for up in ups))
+        counts = [len(up) // height for up in ups]
+        self._parts = torch.arange(len(ups)).repeat_interleave(torch.tensor(counts))
+        tall = torch.cat([F.pad(u.float(), (0, m)) for u, m in zip(ups, missing, strict=True)])
+        self._up = tall.view(len(self._parts), height, -1).transpose(1, 2).contiguous()
+        self._one_each = max(counts) == 1
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken."""
+        return self._down.nbytes + self._up.nbytes
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """`[rows, columns]` in float32 to `[rows, out]`."""
+        small = F.linear(x, self._down).view(len(x), -1, self._rank).transpose(0, 1)
+        if not self._one_each:
+            small = small[self._parts]
+        return torch.bmm(small, self._up).transpose(0, 1).reshape(len(x), -1)
+
+    def whole(self) -> Tensor:
+        """The matrix itself, `[out, columns]`."""
+        return self(torch.eye(self._down.shape[1])).T
+
+
 class Packed:
     """One matrix for few rows: four-bit groups and a low-rank part."""
 
-    def __init__(self, weight: Tensor, down: Tensor | None, up: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, low_rank: LowRank | None = None) -> None:
         rows, columns = weight.shape
         groups = weight.view(rows, columns // GROUP, GROUP)
         low, high = groups.amin(-1), groups.amax(-1)
@@ -46,25 +87,20 @@ class Packed:
         self._scales = (
             torch.stack([step, low + step * 8], -1).transpose(0, 1).contiguous().bfloat16()
         )
-        self._low_rank: tuple[Tensor, Tensor] | None = None
-        if down is not None and up is not None:
-            self._low_rank = (down.float(), up.float())
+        self._low_rank = low_rank
 
     @property
     def nbytes(self) -> int:
         """Memory taken."""
-        parts: list[Tensor] = [self._codes, self._scales, *(self._low_rank or ())]
-        return sum(part.nbytes for part in parts)
+        low_rank = 0 if self._low_rank is None else self._low_rank.nbytes
+        return self._codes.nbytes + self._scales.nbytes + low_rank
 
     def __call__(self, x: Tensor) -> Tensor:
         """`[rows, columns]` in bfloat16 to `[rows, out]`."""
         y = torch._weight_int4pack_mm_for_cpu(  # noqa: SLF001 - torch is pinned
             x, self._codes, GROUP, self._scales
         )
-        if self._low_rank is not None:  # in float32: small bfloat16 products are three times slower
-            down, up = self._low_rank
-            y = y + F.linear(F.linear(x.float(), down), up).bfloat16()
-        return y
+        return y if self._low_rank is None else y + self._low_rank(x.float()).bfloat16()
 
 
 class Block(Protocol):
@@ -157,10 +193,9 @@ def _small_layer(backbone: Backbone, delta: Mapping[str, Tensor], index: int) ->
     for fused, names in FUSED.items():
         parts = [weights[f"{name}.weight"] for name in names]
         weight = torch.cat(parts)
-        down, up = _low_rank(delta, index, names, [len(p) for p in parts])
-        packed[fused] = Packed(weight, down, up)
-        full = weight if down is None or up is None else weight + up @ down
-        merged[fused] = full.bfloat16()
+        low_rank = _low_rank(delta, index, names, [len(p) for p in parts])
+        packed[fused] = Packed(weight, low_rank)
+        merged[fused] = (weight if low_rank is None else weight + low_rank.whole()).bfloat16()
     return Layer(
         packed,
         merged,
@@ -172,18 +207,18 @@ def _small_layer(backbone: Backbone, delta: Mapping[str, Tensor], index: int) ->
 
 def _low_rank(
     delta: Mapping[str, Tensor], layer: int, names: Sequence[str], sizes: Sequence[int]
-) -> tuple[Tensor | None, Tensor | None]:
-    """Adapters of fused matrices: downs stacked, ups on a block diagonal."""
+) -> LowRank | None:
+    """What training adds to a fused matrix; None where it left the layer alone."""
     downs, ups = [], []
     for name in names:
         down = delta.get(f"layers.{layer}.{name}.down")
         if down is None:
-            return None, None
-        downs.append(down.float())
-        ups.append(delta[f"layers.{layer}.{name}.up"].float())
+            return None
+        downs.append(down)
+        ups.append(delta[f"layers.{layer}.{name}.up"])
     if any(up.shape[0] != size for up, size in zip(ups, sizes, strict=True)):
         raise ValueError(f"the delta of layer {layer} does not fit the backbone")
-    return torch.cat(downs), torch.block_diag(*ups)
+    return LowRank(downs, ups)
 
 
 @torch.no_grad()
@@ -207,7 +242,7 @@ def qwen2_weights(model: Qwen2ForCausalLM, *, four_bits: bool = False) -> Weight
             for name, parts in FUSED.items()
         }
         bias = torch.cat([block.get_submodule(part).bias for part in FUSED["qkv"]])
-        packed = {n: Packed(w.float(), None, None) for n, w in fused.items()} if four_bits else {}
+        packed = {n: Packed(w.float()) for n, w in fused.items()} if four_bits else {}
         layers.append(
             Layer(
                 packed,
