@@ -66,3 +66,27 @@ def test_text_without_marks_is_cut_between_words() -> None:
 
 def test_nothing_said_gives_no_phrase() -> None:
     assert cut("  \n ", 1) == []
+
+
+def early(text: str) -> str | None:
+    cutter = PhraseCutter()
+    cutter.push(text)
+    phrase = cutter.early()
+    return None if phrase is None else phrase.text
+
+
+@pytest.mark.parametrize(
+    ("text", "begun"),
+    [
+        ("We are open", None),
+        ("We are open until f", "We are open until"),
+        ("Monday 9 am to 5:", "Monday 9 am to"),
+        ("That is $1,250.50 in a", "That is $1,250.50 in"),
+        ("The number is 020 ", None),
+        ("The number is 020 769 and", None),
+        ("We are at 14 Mill ", "We are at 14 Mill"),
+        ("Ask for Dr. Moore at ", None),
+    ],
+)
+def test_a_phrase_is_begun_when_its_first_words_are_certain(text: str, begun: str | None) -> None:
+    assert early(text) == begun

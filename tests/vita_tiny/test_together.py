@@ -21,7 +21,6 @@ from vita_model.engine.voice import (
     UserText,
     VoiceModel,
 )
-from vita_model.speech.phrases import PhraseCutter
 from vita_model.speech.speaker import PhraseVoice, Speaker
 
 pytestmark = pytest.mark.model
@@ -160,15 +159,3 @@ def test_a_phrase_is_begun_with_its_first_words_and_ends_whole(speaker: Speaker)
     assert phrase.done
     assert piece.characters == len("We are open on Monday and on Tuesday.")
     assert torch.isfinite(torch.from_numpy(piece.samples)).all()
-
-
-def test_numbers_and_short_beginnings_wait_for_the_whole_phrase() -> None:
-    cutter = PhraseCutter()
-    assert cutter.push("We are open ") == []
-    assert cutter.early() is None
-    cutter.push("on Monday")
-    early = cutter.early()
-    assert early is not None
-    assert early.text == "We are open on"
-    cutter.push(" from 9 am to")
-    assert cutter.early() is None

@@ -18,7 +18,6 @@ from vita_model.bench import found as names
 from vita_model.bench.found import Cut, Found, Latency, Level
 from vita_model.bench.served import Served, Start
 from vita_model.bench.talker import (
-    BY_HAND,
     BY_SERVER,
     BYTES_PER_S,
     BenchError,
@@ -118,21 +117,20 @@ async def _latencies(
     cores: int, served: Served, questions: Sequence[bytes], plan: Plan, step: Step
 ) -> list[Latency]:
     whole, short, long, openly = [list[Spoken]() for _ in range(4)]
-    async with talker(served.address, served.spent, plan.pace) as one:
-        await one.ask(questions[0])  # the first turn reads the instructions
-        for number in range(plan.rounds):
-            step(f"{cores} core(s): turns, round {number + 1} of {plan.rounds}")
+    for number in range(plan.rounds):
+        step(f"{cores} core(s): a call, round {number + 1} of {plan.rounds}")
+        async with _talkers(1, served, plan) as (one,):
             for question in questions:
                 whole.append(await one.ask(question))
+        async with _talkers(1, served, plan) as (one,):
             await one.turns_end(BY_SERVER)
             for question in questions[: -(-len(questions) // 2)]:
                 openly.append(await one.ask_openly(question))
-            await one.turns_end(BY_HAND)
         step(f"{cores} core(s): long turns beside short ones")
-        for number in range(2 * plan.rounds):  # in turns, so that both meet the same machine
-            question = questions[number % len(questions)]
-            short.append(await one.ask(repeated(question, plan.short_s)))
-            long.append(await one.ask(repeated(question, plan.long_s)))
+        async with _talkers(1, served, plan) as (one,):
+            for question in questions[:3]:  # in turns, so that both meet the same machine
+                short.append(await one.ask(repeated(question, plan.short_s)))
+                long.append(await one.ask(repeated(question, plan.long_s)))
     return [
         _latency(cores, names.WHOLE, whole),
         _latency(cores, names.DECIDED, openly),

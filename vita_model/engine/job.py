@@ -13,6 +13,7 @@ from vita_model.engine.cache import Cache
 from vita_model.engine.voice import Call, Marker, State, Text, ToolSpec
 
 if TYPE_CHECKING:
+    from vita_model.engine.guesses import Guesses
     from vita_model.engine.writer import Pen
 
 
@@ -72,3 +73,4 @@ class Job:
     pending: Sequence[Hashable] = ()
     writing: Iterator[Sequence[int]] | None = None
     pen: Pen | None = None
+    guesses: Guesses | None = None

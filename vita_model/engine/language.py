@@ -18,11 +18,15 @@ FEW_ROWS = 8
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Rows to append to one conversation, `[n, width]`, with the identity of each."""
+    """Rows to append to one conversation, `[n, width]`, with the identity of each.
+
+    `wanted` is how many of the last rows somebody wants to know the hidden state of.
+    """
 
     cache: Cache
     rows: Tensor
     names: Sequence[Hashable]
+    wanted: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class LanguageModel:
         the rows each has, which on a CPU is faster than padding them to one length.
 
         Returns:
-            The last hidden state of every segment, `[segments, width]`.
+            The hidden states wanted, segment by segment, `[states, width]`.
         """
         shape, epsilon = self.shape, self.shape.epsilon
         spans = self._spans(segments)
@@ -113,7 +117,9 @@ class LanguageModel:
             x = x + layer.apply("down", F.silu(gate) * up, few=few)
         for segment in segments:
             segment.cache.rows.extend(segment.names)
-        last = x[torch.tensor([span.end - 1 for span in spans], device=device)]
+        ends = [(span.end, segment.wanted) for span, segment in zip(spans, segments, strict=True)]
+        places = torch.cat([torch.arange(end - wanted, end, device=device) for end, wanted in ends])
+        last = x[places]
         return _norm(last, self._weights.norm, epsilon)
 
     def _spans(self, segments: Sequence[Segment]) -> list[_Span]:

@@ -15,6 +15,7 @@ from vita_model.engine.cache import Cache
 from vita_model.engine.constraint import ConstraintMaker
 from vita_model.engine.engine import RowsError, checked_rows
 from vita_model.engine.grammar import CallMarks
+from vita_model.engine.guesses import Guesses
 from vita_model.engine.job import Cancelled, Job
 from vita_model.engine.language import FEW_ROWS, LanguageModel, Segment
 from vita_model.engine.scheduler import NORMAL
@@ -32,8 +33,8 @@ MOST_WRITING = 32
 class TorchEngine:
     """Implements `Engine`: a lane of jobs.
 
-    A step writes one token for every answer under way, all in one pass, and then takes a bounded
-    number of prompt rows, in turns from the jobs that still read theirs.
+    A step writes one token for every answer under way, and more where a guess was right, all in one
+    pass. Then it takes a bounded number of prompt rows, in turns from the jobs that still read theirs.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class TorchEngine:
     ) -> None:
         self.model = model
         self._writer = Writer(tokenizer, states, marks, constraints)
+        self._states = dict(states)
         self._limit = sessions
         self._sessions: OrderedDict[str, Cache] = OrderedDict()
         self._guard = threading.Lock()
@@ -174,48 +176,86 @@ class TorchEngine:
 
     def _pass(self, parts: Sequence[tuple[Job, int]]) -> None:
         """Append the next rows of some jobs; those that have no more may write."""
-        segments = [self._segment(job, count) for job, count in parts]
-        hidden = self.model.step(segments)
-        ready = []
-        for place, (job, count) in enumerate(parts):
+        room = max(0, FEW_ROWS - sum(count for _, count in parts)) // len(parts)
+        guesses = [self._guess(job, count, room) for job, count in parts]
+        segments = [
+            self._segment(job, count, guess)
+            for (job, count), guess in zip(parts, guesses, strict=True)
+        ]
+        hidden = self.model.step(segments).split([segment.wanted for segment in segments])
+        asking: list[tuple[Job, Tensor, list[int]]] = []
+        for (job, count), states, guess in zip(parts, hidden, guesses, strict=True):
             job.pending = job.pending[count:]
-            if not job.pending:
-                ready.append((place, job))
-        asking = [(place, job) for place, job in ready if job.prompt.expects]
-        for _, job in ready:
-            if not job.prompt.expects:
+            if job.pending:
+                continue
+            if job.prompt.expects:
+                asking.append((job, states, guess))
+            else:
                 self._finish(job, None)
         if asking:
-            scores = self.model.logits(hidden[torch.tensor([place for place, _ in asking])])
-            for row, (_, job) in zip(scores, asking, strict=True):
-                self._continue(job, row)
+            scores = self.model.logits(torch.cat([states for _, states, _ in asking]))
+            shown = scores.split([len(states) for _, states, _ in asking])
+            for (job, _, guess), rows in zip(asking, shown, strict=True):
+                self._continue(job, rows, guess)
 
-    def _segment(self, job: Job, count: int) -> Segment:
-        names = list(job.pending[:count])
+    def _guess(self, job: Job, count: int, room: int) -> list[int]:
+        """What may follow the next rows: after a prompt its likely state, then what stood there before."""
+        if count < len(job.pending) or not job.prompt.expects:
+            return []
+        if job.guesses is None:
+            return [self._states[job.prompt.expects[0]]]
+        return job.guesses.next(room)
+
+    def _segment(self, job: Job, count: int, guess: Sequence[int]) -> Segment:
+        names = [*job.pending[:count], *guess]
         rows = self.model.rows([name if isinstance(name, int) else 0 for name in names])
         for index, name in enumerate(names):
             if not isinstance(name, int):
                 rows[index] = job.prompt.heard[name].to(rows.dtype)
         if job.cache is None:
             raise RuntimeError("a job runs without a cache")
-        return Segment(job.cache, rows, names)
+        return Segment(job.cache, rows, names, 1 + len(guess))
 
-    def _continue(self, job: Job, scores: Tensor) -> None:
-        """Let a job choose what it writes next."""
+    def _continue(self, job: Job, scores: Tensor, guess: Sequence[int]) -> None:
+        """Let a job choose what it writes next; as long as it was guessed, also what follows.
+
+        Args:
+            job: Of the answer.
+            scores: After what was written last and after every token of the guess.
+            guess: Rows of it are in the cache.
+        """
+        if job.cache is None:
+            raise RuntimeError("a job runs without a cache")
+        begin, right = len(job.cache.rows) - len(guess), 0
+        tokens = self._next(job, scores[0])
+        while tokens and list(tokens) == list(guess[right : right + len(tokens)]):
+            right += len(tokens)
+            tokens = self._next(job, scores[right])
+        job.cache.cut(begin + right)
+        if tokens:
+            job.pending = tokens
+            if job.guesses is not None:
+                job.guesses.judged(len(guess), right)
+
+    def _next(self, job: Job, scores: Tensor) -> Sequence[int]:
+        """What a job writes next; nothing when it has ended."""
         usage = job.usage
-        if job.pen is None or job.writing is None:
+        if job.pen is None or job.writing is None or job.guesses is None:
             usage.prefill_s = time.perf_counter() - job.begin
-            job.pen = Pen()
+            job.pen, job.guesses = Pen(), Guesses(job.prompt.names)
             job.writing = self._writer.write(job, job.pen)
         job.pen.show(scores)
         try:
-            job.pending = next(job.writing)
+            tokens = next(job.writing)
         except StopIteration:
             self._finish(job, None)
         except Exception as error:  # noqa: BLE001 - raised again at the job's consumer
             self._finish(job, error)
         else:
-            usage.output_tokens += len(job.pending)
+            usage.output_tokens += len(tokens)
+            job.guesses.wrote(tokens)
+            return tokens
+        return ()
 
     def _finish(self, job: Job, error: BaseException | None) -> None:
         self._running.remove(job)

@@ -19,7 +19,8 @@ _SURE = "。！？；，、："
 EARLY_WORDS = 4
 """Words that are known before an unfinished phrase is begun."""
 _IS_HAN = re.compile(f"[{_HAN}]")
-_PLAIN_WORDS = re.compile(r"[A-Za-z',\s]+")
+_PLAIN = re.compile(r"\s*(?:(?:[$£€]?\d+(?:[.,:]\d+)*\s+)?[A-Za-z']+,?(?:\s+|$))+")
+"""Words, and numbers with a word after each: a number at the end may grow, numbers in a row may be one."""
 
 
 def letters(text: str) -> int:
@@ -59,7 +60,7 @@ class PhraseCutter:
         """
         rest = self._text[self._done :]
         words = rest[: rest.rfind(" ")] if " " in rest else ""
-        if len(words.split()) < EARLY_WORDS or not _PLAIN_WORDS.fullmatch(words):
+        if len(words.split()) < EARLY_WORDS or not _PLAIN.fullmatch(words):
             return None
         return Phrase(words, self._done, self._done + len(words))
 
