@@ -66,6 +66,7 @@ class ScriptedModel:
     closed: bool = False
     broken: bool = False
     input_rate: int = 16_000
+    hears_in_chunks: bool = False
     output_rate: int = RATE
 
     @property

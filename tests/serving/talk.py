@@ -16,6 +16,7 @@ from vita_model.engine.voice import Heard, ReplyEvent, Samples, Seen
 from vita_model.serving.dialogue import Dialogue
 from vita_model.serving.effects import Effect, Hear, HearUpload, Send, StartReply, StartSaying
 from vita_model.serving.events import ProtocolError, parse_client_event
+from vita_model.serving.hearing import OVER_ALL, Passes
 
 Found = TypeVar("Found", bound=Effect)
 _OPENAI = {
@@ -48,7 +49,7 @@ def check_event(event: dict[str, Any]) -> None:
 class Talk:
     """A dialogue with a clock that stands still unless told otherwise."""
 
-    def __init__(self, *, hears_ahead: bool = True, **session: Any) -> None:
+    def __init__(self, *, passes: Passes | None = OVER_ALL, **session: Any) -> None:
         self.now = 100.0
         counter = itertools.count(1)
         self.dialogue = Dialogue(
@@ -57,7 +58,7 @@ class Talk:
             detector=LevelDetector(),
             clock=lambda: self.now,
             ids=lambda prefix: f"{prefix}_{next(counter)}",
-            hears_ahead=hears_ahead,
+            passes=passes,
         )
         self.effects: list[Effect] = []
         self._take(self.dialogue.greet())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from typing import Any
 
@@ -14,6 +15,7 @@ from vita_model.engine.voice import AssistantText
 from vita_model.serving.conversation import MAX_ITEM_CHARACTERS, MAX_ITEMS
 from vita_model.serving.effects import CancelHearing, CancelReply, HearPartly, StartReply
 from vita_model.serving.events import ProtocolError, parse_client_event
+from vita_model.serving.hearing import OVER_THE_NEW
 from vita_model.serving.session import MAX_SETTINGS_CHARACTERS
 
 pytestmark = pytest.mark.unit
@@ -69,7 +71,7 @@ def test_words_are_told_while_the_caller_speaks() -> None:
     assert talk.dialogue.heard_partly(last.pass_id, "too late") == []
 
 
-def test_the_model_hears_ahead_one_pass_at_a_time_and_not_in_a_pause() -> None:
+def test_the_model_listens_with_one_pass_at_a_time_and_not_in_a_pause() -> None:
     talk = Talk(audio=TRANSCRIBE)
     talk.speech(1_300)
     talk.speech(300)
@@ -93,8 +95,20 @@ def test_long_speech_is_listened_to_less_and_less_often() -> None:
     assert passes[-1] < 16
 
 
-def test_the_model_hears_aheadly_at_the_end_where_that_is_wanted() -> None:
-    talk = Talk(hears_ahead=False)
+def test_where_only_the_new_is_heard_passes_go_on_at_one_pace() -> None:
+    talk = Talk(passes=OVER_THE_NEW)
+    for _ in range(60):
+        talk.speech(300)
+        if talk.all(HearPartly):
+            _pass_over(talk, "")
+    passes = [len(effect.samples) / 16_000 for effect in talk.all(HearPartly)]
+    assert passes[0] < 1
+    assert passes[-1] > 17
+    assert max(b - a for a, b in itertools.pairwise(passes)) < 0.7
+
+
+def test_the_model_listens_only_at_the_end_where_that_is_wanted() -> None:
+    talk = Talk(passes=None)
     talk.speech(3_000)
     assert not talk.all(HearPartly)
 

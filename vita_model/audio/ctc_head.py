@@ -5,6 +5,7 @@ The published weights have none. A head of one's own lies beside a checkpoint in
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vita_model.audio.encoder import WhaleEncoder
-from vita_model.audio.features import FRAME_LENGTH, FRAME_SHIFT, filter_bank, frame_count
+from vita_model.audio.features import FilterBankStream, filter_bank
 from vita_model.audio.streaming import EncoderStream
 from vita_model.checkpoint import CheckpointError, Device, load_checkpoint, save_module
 from vita_model.config import Config, Positive
@@ -107,9 +108,10 @@ class TranscriptStream:
     head: CtcHead
     _stream: EncoderStream = field(init=False)
     _collapse: Collapse = field(init=False)
-    _samples: Tensor = field(default_factory=lambda: torch.zeros(0))
+    _features: FilterBankStream = field(init=False)
 
     def __post_init__(self) -> None:
+        self._features = FilterBankStream(self.encoder.config.mel_bins)
         self._stream = EncoderStream(self.encoder, chunk=self.head.chunk)
         self._collapse = Collapse(self.head.config.units)
 
@@ -118,17 +120,18 @@ class TranscriptStream:
         """All words so far; the last may go on."""
         return " ".join(self._collapse.text.split())
 
+    def fork(self) -> TranscriptStream:
+        """The same words so far, to go on with in another way."""
+        other = copy.copy(self)
+        other._features = copy.copy(self._features)  # noqa: SLF001 - of its own kind
+        other._stream, other._collapse = self._stream.fork(), copy.copy(self._collapse)  # noqa: SLF001 - of its own kind
+        return other
+
     @torch.inference_mode()
     def push(self, samples: Tensor) -> str:
         """Take further samples `[n]` at 16 kHz; returns all words so far."""
-        self._samples = torch.cat([self._samples, samples.float()])
-        frames = frame_count(self._samples.shape[0])
-        if frames:
-            used = FRAME_SHIFT * (frames - 1) + FRAME_LENGTH
-            features = filter_bank(self._samples[:used], self.encoder.config.mel_bins)
-            self._samples = self._samples[FRAME_SHIFT * frames :]
-            for rows in self._stream.encode(features):
-                self._read(rows)
+        for rows in self._stream.encode(self._features.push(samples)):
+            self._read(rows)
         return self.text
 
     @torch.inference_mode()

@@ -85,6 +85,27 @@ def filter_bank(samples: Tensor, bins: int = 80) -> Tensor:
     return torch.log(energy.clamp_min(torch.finfo(torch.float32).eps))
 
 
+class FilterBankStream:
+    """Filter banks of audio that comes in pieces: those of the whole.
+
+    Args:
+        bins: Number of mel bands.
+    """
+
+    def __init__(self, bins: int = 80) -> None:
+        self._bins = bins
+        self._samples = torch.zeros(0)
+
+    def push(self, samples: Tensor) -> Tensor:
+        """Take further samples `[n]`; gives the frames `[m, bins]` they complete."""
+        self._samples = torch.cat([self._samples, samples.float()])
+        frames = frame_count(self._samples.shape[0])
+        used = FRAME_SHIFT * (frames - 1) + FRAME_LENGTH if frames else 0
+        features = filter_bank(self._samples[:used], self._bins)
+        self._samples = self._samples[FRAME_SHIFT * frames :]
+        return features
+
+
 class GlobalCmvn(nn.Module):
     """Shifts and scales each mel band by statistics of the training data."""
 

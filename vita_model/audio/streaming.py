@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vita_model.audio.adapter import SubsamplingAdapter
 from vita_model.audio.encoder import Layer, WhaleEncoder, sinusoids
@@ -72,6 +74,12 @@ class EncoderStream:
         self._features = mean.new_zeros(0, config.mel_bins, dtype=torch.float32)
         self._past = [_Past() for _ in self.encoder.transformer.encoders]
 
+    def fork(self) -> Self:
+        """The same utterance so far, to go on with in another way."""
+        other = copy.copy(self)
+        other._past = [_Past(past.parts) for past in self._past]  # noqa: SLF001 - of its own kind
+        return other
+
     def _attend(self, layer: Layer, past: _Past, positions: Tensor, entered: Tensor) -> Tensor:
         attention = layer.self_attn
         keys, values = attention.keys_and_values(entered)
@@ -133,6 +141,13 @@ class WhaleStream(EncoderStream):
     def caches(self) -> tuple[list[tuple[Tensor, ...]], list[Tensor]]:
         """What is remembered: per layer keys, values (and biases); per convolution its last rows."""
         return [past.parts for past in self._past], self._tails
+
+    @override
+    def fork(self) -> Self:
+        """See `EncoderStream.fork`."""
+        other = EncoderStream.fork(self)
+        other._tails = list(self._tails)  # noqa: SLF001 - of its own kind
+        return other
 
     def _after_tail(self, number: int, rows: Tensor) -> Tensor:
         padded = torch.cat([self._tails[number], rows], dim=1)

@@ -49,6 +49,7 @@ class TinyVoice:
 
     input_rate = 16_000
     output_rate = 24_000
+    hears_in_chunks = False
 
     def __init__(self, parts: TinyParts, *, workers: int | None = None) -> None:
         quiet_torch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import count
@@ -16,6 +16,7 @@ from vita_model.checkpoint import CheckpointError
 from vita_model.engine.errands import Errands
 from vita_model.engine.job import Prompt
 from vita_model.engine.licence import UNKNOWN, Licence
+from vita_model.engine.overheard import WORTH_ROWS
 from vita_model.engine.replies import Replies
 from vita_model.engine.scheduler import IDLE, Scheduler, spare_cores
 from vita_model.engine.thinker import Thinker, torch_thinker
@@ -32,8 +33,9 @@ from vita_model.engine.voice import (
     Samples,
     Seen,
     ToolSpec,
+    UserSpeech,
 )
-from vita_model.processor import VitaProcessor
+from vita_model.processor import ContextError, VitaProcessor
 from vita_model.speech.speak import VoicelessError
 from vita_model.transcribe import most_tokens, second_pass_parts
 from vita_model.vision import tiling
@@ -80,6 +82,8 @@ class VitaVoice:
         self._engine = thinker.engine
         self._device = model.language.model.embed_tokens.weight.device
         self._ear = Ear(model)
+        self.hears_in_chunks = self._ear.in_chunks
+        self._ahead: dict[str, tuple[Hashable, int]] = {}
         self._numbers = count()
         self._mouth = VitaMouth(reader)
         self._ears, self._desk, self._aside = Errands(), Errands(), Errands(IDLE)
@@ -106,36 +110,55 @@ class VitaVoice:
         Without a transcript head the language model is asked for the words, which takes as long as
         an answer of the same length.
         """
-        heard = await self._ears.run(self._scheduler, lambda: self._hear(samples))
+        heard = await self._ears.run(self._scheduler, lambda: self._ear.hear(samples))
         if heard.features is None or self._ear.writes:
             return heard
         return replace(heard, transcript=await self._ask_for_words(heard.features))
-
-    def _hear(self, samples: Samples) -> Heard:
-        rows = self._ear.rows(samples)
-        block = None if rows is None else Block(("heard", next(self._numbers)), rows)
-        words = "" if rows is None else self._ear.words(samples)
-        return Heard(words, block, len(samples) / self.input_rate)
 
     async def _ask_for_words(self, block: Block) -> str:
         before, after = second_pass_parts(self.processor)
         names = [*before, *block.names(), *after]
         rows = dict(zip(block.names(), block.rows.unbind(), strict=True))
         limit = most_tokens(len(block.rows))
-        session_id = f"words of {block.name}"
+        session_id = f"words of {block.names()[-1]}"
         try:
             return await self._replies.write(session_id, Prompt(names, rows, ("query",)), limit)
         finally:
             self._engine.close(session_id)
 
     async def hear_partly(self, request: Request, samples: Samples) -> str:
-        """Words of an utterance that goes on, if the checkpoint has a transcript head."""
-        if not self._ear.writes:
+        """Words of an utterance that goes on, with a transcript head; in chunk mode its rows too.
+
+        Those go into the session's cache, so that the last ones are left at the end.
+        """
+        if not (self._ear.writes or self.hears_in_chunks):
             return ""
         session_id = request.session_id
-        return await self._aside.run(
-            self._scheduler, lambda: self._ear.words_so_far(session_id, samples)
-        )
+        lane = self._ears if self.hears_in_chunks else self._aside
+        heard = await lane.run(self._scheduler, lambda: self._ear.hear_partly(session_id, samples))
+        if heard.features is not None and self._worth_computing(session_id, heard.features):
+            asked = replace(request, entries=[*request.entries, UserSpeech(heard)])
+            prompt = await self._desk.run(self._scheduler, lambda: self._beginning(asked))
+            if prompt is not None:
+                await self._replies.compute(session_id, prompt)
+        return heard.transcript
+
+    def _worth_computing(self, session_id: str, block: Block) -> bool:
+        """There are enough new rows for a pass of the language model of their own."""
+        name, computed = self._ahead.get(session_id, (None, 0))
+        if len(block.rows) - (computed if name == block.name else 0) < WORTH_ROWS:
+            return False
+        self._ahead[session_id] = (block.name, len(block.rows))
+        return True
+
+    def _beginning(self, asked: Request) -> Prompt | None:
+        """The prompt up to the last row of an utterance that goes on, if there is room for it."""
+        try:
+            prompt = lay_out(asked, self.processor).prompt
+        except ContextError:
+            return None
+        end = max(place for place, name in enumerate(prompt.names, 1) if name in prompt.heard)
+        return Prompt(prompt.names[:end], prompt.heard)
 
     async def see(self, data: bytes) -> Seen:
         """Look at one picture: one tile, squeezed to a square."""
@@ -196,6 +219,7 @@ class VitaVoice:
         """Drop the session's cache."""
         self._engine.close(session_id)
         self._ear.forget(session_id)
+        self._ahead.pop(session_id, None)
 
     async def close(self) -> None:
         """Stop the worker threads and the engine."""

@@ -44,14 +44,27 @@ _OPENING = "\n<|im_start|>assistant\n"
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows of one utterance or picture, `[n, width]`, under a name of their own."""
+    """Rows of one utterance or picture.
+
+    Attributes:
+        name: Names all of it.
+        rows: `[n, width]`.
+        settled: So many of them, from the first, have these names in every block of this name; None
+            for all.
+        ending: Names the others.
+    """
 
     name: Hashable
     rows: Tensor
+    settled: int | None = None
+    ending: Hashable = None
 
     def names(self) -> list[Hashable]:
         """A name for each row."""
-        return [(self.name, place) for place in range(self.rows.shape[0])]
+        count = len(self.rows)
+        settled = count if self.settled is None else min(count, self.settled)
+        last = (self.name, self.ending)
+        return [(self.name if place < settled else last, place) for place in range(count)]
 
 
 @dataclass(frozen=True, slots=True)

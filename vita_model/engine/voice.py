@@ -237,6 +237,8 @@ class VoiceModel(Protocol):
     """Samples per second `hear` expects (16,000)."""
     output_rate: int
     """Samples per second of `Audio` pieces (24,000)."""
+    hears_in_chunks: bool
+    """A further pass of `hear_partly` costs no more than what is new, and all of it is used."""
 
     @property
     def card(self) -> ModelCard:

@@ -10,7 +10,7 @@ from vita_model.serving.answers import Answers
 from vita_model.serving.conversation import Conversation
 from vita_model.serving.effects import Effect, item_added, send, sends
 from vita_model.serving.events import Json, ProtocolError
-from vita_model.serving.hearing import Hearing, Hearings, Utterance
+from vita_model.serving.hearing import Hearing, Hearings, Passes, Utterance
 from vita_model.serving.items import Message, SilencePart, SpeechPart
 from vita_model.serving.listener import Listener, Turn
 from vita_model.serving.overlap import FAR_IN_SILENCE_DB, CallerLevel, Verdict, loudness
@@ -37,16 +37,15 @@ class Caller:
         conversation: Conversation,
         recordings: Recordings,
         new_id: Callable[[str], str],
-        hears_ahead: bool,
+        passes: Passes | None,
     ) -> None:
         self._session = session
-        self._hears_ahead = hears_ahead
         self._answers = answers
         self._conversation = conversation
         self._recordings = recordings
         self._new_id = new_id
         self._listener = Listener(detector, self.wire, session.rules)
-        self._hearings = Hearings(new_id)
+        self._hearings = Hearings(new_id, passes)
         self._level = CallerLevel()
         self._far_turns = 0
         self._ducked = False
@@ -242,7 +241,7 @@ class Caller:
     def _listen_on(self) -> list[Effect]:
         """Listen to the turn going on, once in a while."""
         spoken_ms = self._listener.spoken_ms
-        if not self._hears_ahead or not self._hearings.wants_pass(spoken_ms):
+        if not self._hearings.wants_pass(spoken_ms):
             return []
         request = self._answers.outlook(self._session.options(None))
         return self._hearings.listen_on(self._listener.so_far, spoken_ms, request)

@@ -35,6 +35,7 @@ from vita_model.serving.events import (
     error_event,
     new_id,
 )
+from vita_model.serving.hearing import OVER_ALL, Passes
 from vita_model.serving.recordings import Recordings
 from vita_model.serving.session import Session
 from vita_model.serving.vad import SpeechDetector
@@ -51,7 +52,7 @@ class Dialogue:
         session: Settings to begin with; None for the defaults.
         expires_at: When the server ends the session, in seconds since 1970.
         ids: Makes a new unique id with a prefix.
-        hears_ahead: Let the model listen while the caller still speaks.
+        passes: When the model listens while the caller still speaks; None for never.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Dialogue:
         session: Session | None = None,
         expires_at: int | None = None,
         ids: Callable[[str], str] = new_id,
-        hears_ahead: bool = True,
+        passes: Passes | None = OVER_ALL,
     ) -> None:
         self.session_id = ids("sess")
         self._session = session or Session(model=model_name)
@@ -86,7 +87,7 @@ class Dialogue:
             conversation=conversation,
             recordings=recordings,
             new_id=ids,
-            hears_ahead=hears_ahead,
+            passes=passes,
         )
         self._editor = Editor(
             conversation=conversation,

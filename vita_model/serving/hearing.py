@@ -13,14 +13,30 @@ from vita_model.serving.items import Message, SpeechPart
 from vita_model.serving.talkover import Talkover
 from vita_model.serving.vad import VAD_RATE
 
-FIRST_PASS_MS = 1_000
-"""So much speech is worth a pass while the caller goes on."""
-NEXT_PASS_MS = 500
-"""And then so much more, and a quarter of all there is: passes over it cost no more than a few."""
-LAST_PASS_MS = 15_000
-"""Longer speech takes too long to hear for something that can wait."""
-
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """When the model listens to the beginning of a turn that goes on. All in ms of speech.
+
+    Attributes:
+        first: So much is worth a pass.
+        more: And then so much more.
+        share: And this part of all there is, so that passes over all of it cost no more than a few.
+        last: Longer speech takes too long to hear for something that can wait.
+    """
+
+    first: int
+    more: int
+    share: float
+    last: int
+
+
+OVER_ALL = Passes(first=1_000, more=500, share=0.25, last=15_000)
+"""For a model that hears the whole beginning anew in each pass."""
+OVER_THE_NEW = Passes(first=400, more=400, share=0.0, last=60_000)
+"""For one that hears what is new."""
 
 
 @dataclass(slots=True)
@@ -67,7 +83,7 @@ class Utterance:
     talkover: Talkover | None = None
     hearing_id: str | None = None
     pass_id: str | None = None
-    next_pass_ms: int = FIRST_PASS_MS
+    next_pass_ms: float = 0.0
     certain: str = ""
     result: Heard | str | None = None
 
@@ -100,8 +116,9 @@ class Hearing:
 class Hearings:
     """Follows every piece of speech from its onset to its words."""
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
+    def __init__(self, new_id: Callable[[str], str], passes: Passes | None) -> None:
         self._new_id = new_id
+        self._passes = passes
         self._committed: dict[str, Hearing] = {}
         self.utterance: Utterance | None = None
 
@@ -117,20 +134,22 @@ class Hearings:
 
     def wants_pass(self, spoken_ms: int) -> bool:
         """Enough was said since the model last listened to the turn going on."""
-        utterance = self.utterance
+        utterance, passes = self.utterance, self._passes
         return (
-            utterance is not None
+            passes is not None
+            and utterance is not None
             and utterance.pass_id is None
             and utterance.hearing_id is None
-            and utterance.next_pass_ms <= spoken_ms <= LAST_PASS_MS
+            and max(passes.first, utterance.next_pass_ms) <= spoken_ms <= passes.last
         )
 
     def listen_on(self, samples: Samples, spoken_ms: int, request: Request) -> list[Effect]:
         """Listen to the beginning of a turn: words are known early, and less is left at its end."""
-        if self.utterance is None:
+        if self.utterance is None or self._passes is None:
             return []
         self.utterance.pass_id = self._new_id("pass")
-        self.utterance.next_pass_ms = spoken_ms + spoken_ms // 4 + NEXT_PASS_MS
+        more = self._passes.more + spoken_ms * self._passes.share
+        self.utterance.next_pass_ms = spoken_ms + more
         return [HearPartly(self.utterance.pass_id, samples, request)]
 
     def listen_early(self, samples: Samples) -> list[Effect]:

@@ -26,6 +26,7 @@ from vita_model.serving.connection import Connection, Limits
 from vita_model.serving.dialogue import Dialogue
 from vita_model.serving.door import ListenError, SocketPeer, Visitor, choose_subprotocol
 from vita_model.serving.events import Json, ProtocolError, error_event, new_id
+from vita_model.serving.hearing import OVER_ALL, OVER_THE_NEW
 from vita_model.serving.host import Host
 from vita_model.serving.http import answer, json_answer, refuse
 from vita_model.serving.key_file import Keys
@@ -81,6 +82,8 @@ class ModelServer:
         self._config = config
         self._keys = config.keys
         self._together = Together()
+        passes = OVER_THE_NEW if model.hears_in_chunks else OVER_ALL
+        self._passes = passes if config.hears_ahead else None
         self._open: set[ServerConnection] = set()
         memory = functools.partial(read_memory, config.memory_limit)
         self._secrets = ClientSecrets(time.time)
@@ -167,7 +170,7 @@ class ModelServer:
             clock=time.monotonic,
             session=connection.session if isinstance(connection, Visitor) else None,
             expires_at=int(time.time() + self._config.limits.session),
-            hears_ahead=self._config.hears_ahead,
+            passes=self._passes,
         )
         log.info("session opened", extra={"session_id": dialogue.session_id})
         self.host.meter.opened.inc()
