@@ -12,6 +12,7 @@ from vita_model.training.dialogues import (
     ToolCall,
     Turn,
     asr_noise,
+    sample_aside,
     sample_dialogue,
     sample_reply,
     sample_spoken,
@@ -96,6 +97,9 @@ def test_silence_and_talk_to_others_get_no_reply() -> None:
     turns = [t for _, t in _turns(_dialogues("train", 600)) if t.intent in {"noise", "aside"}]
     assert turns
     assert all(turn.reply == "" for turn in turns)
+    asides = {sample_aside(random.Random(seed), "test").said for seed in range(40)}
+    assert len(asides) > 15
+    assert asides.isdisjoint(turn.said for turn in turns)
 
 
 def test_a_missing_argument_is_asked_for_and_then_used() -> None:

@@ -20,7 +20,9 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 class Recipe:
     """Settings of the stage.
 
-    `whole` trains all of the blocks from `first_layer` on instead of low-rank matrices beside them.
+    `whole` trains all of the blocks from `first_layer` on instead of low-rank matrices beside them;
+    with `first_layer` beyond the last block only the markers' rows learn. `asides` is the share of
+    independent turns that become side talk.
     """
 
     rank: int = 24
@@ -32,6 +34,7 @@ class Recipe:
     sampled_vocabulary: int = 6144
     seed: int = 1
     pictures: float = 0.0
+    asides: float = 0.0
 
 
 class Adapted(nn.Module):

@@ -28,6 +28,7 @@ from vita_model.training.dialogues import (
     ToolCall,
     Turn,
     asr_noise,
+    sample_aside,
     sample_dialogue,
     system_prompt,
 )
@@ -77,6 +78,7 @@ class Packer:
         *,
         noisy: bool,
         pictures: float = 0.0,
+        asides: float = 0.0,
         heard: Heard | None = None,
     ) -> None:
         self.tokenizer = tokenizer
@@ -85,6 +87,7 @@ class Packer:
         self.split: Split = split
         self.noisy = noisy
         self.pictures = pictures
+        self.asides = asides
         self.heard = heard or Heard({}, tokenizer)
 
     def user(self, turn: Turn) -> tuple[list[int], int]:
@@ -135,6 +138,11 @@ class Packer:
             self.rng, self.split, independent=independent, turns=count, pictures=self.pictures
         )
         turns = [self.heard.turn(self.rng, turn) for turn in dialogue.turns]
+        if independent and self.asides:
+            turns = [
+                sample_aside(self.rng, self.split) if self.rng.random() < self.asides else turn
+                for turn in turns
+            ]
         return self.from_dialogue(replace(dialogue, turns=turns), independent)
 
     def from_dialogue(self, dialogue: Dialogue, independent: bool) -> Pack:
@@ -219,7 +227,15 @@ def train(
     )
 
     def loss_of(_: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
-        packer = Packer(tokenizer, rng, "train", noisy=True, pictures=recipe.pictures, heard=heard)
+        packer = Packer(
+            tokenizer,
+            rng,
+            "train",
+            noisy=True,
+            pictures=recipe.pictures,
+            asides=recipe.asides,
+            heard=heard,
+        )
         total, answers, good = torch.zeros(()), 0, 0
         for _ in range(recipe.packs):
             if own is not None and rng.random() < own.share:

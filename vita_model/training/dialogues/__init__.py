@@ -13,6 +13,7 @@ from vita_model.training.dialogues.model import (
 )
 from vita_model.training.dialogues.noise import asr_noise
 from vita_model.training.dialogues.sampler import (
+    sample_aside,
     sample_dialogue,
     sample_reply,
     sample_spoken,
@@ -26,6 +27,7 @@ __all__ = [
     "ToolCall",
     "Turn",
     "asr_noise",
+    "sample_aside",
     "sample_dialogue",
     "sample_reply",
     "sample_spoken",

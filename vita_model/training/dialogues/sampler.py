@@ -416,6 +416,12 @@ def sample_turn(rng: random.Random, split: Split) -> Turn:
     return sample_dialogue(rng, split, independent=True, turns=1).turns[0]
 
 
+def sample_aside(rng: random.Random, split: Split) -> Turn:
+    """What somebody says to somebody else; the agent stays silent."""
+    nobody = _Setting("Northwind", "", [])
+    return _said(nobody, "aside", rng, split, block=load("noise")["ask"], reply="")
+
+
 def sample_reply(rng: random.Random, split: Split) -> str:
     """One agent sentence as written, with digits, times, prices and names."""
     while True:
