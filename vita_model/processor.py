@@ -20,6 +20,7 @@ from vita_model.audio.features import filter_bank, frame_count, language_positio
 from vita_model.audio.read import Samples, Waveform, read_audio
 from vita_model.checkpoint import CheckpointError
 from vita_model.config import CONFIG_FILE, VitaConfig
+from vita_model.engine.voice import TooLongError
 from vita_model.generation import StateChoice
 from vita_model.hub import folder_of, refuse_unknown
 from vita_model.media import MediaError, Source, read_bytes
@@ -38,7 +39,7 @@ NOT_KEPT = "(a spoken question that is no longer kept)"
 """Stands for sound that was dropped and whose words are not known."""
 
 
-class ContextError(ValueError):
+class ContextError(TooLongError):
     """A conversation does not fit the model's context, whatever is left out of its past."""
 
 

@@ -242,6 +242,33 @@ async def test_two_sessions_are_answered_at_once(voice: VoiceModel, question: by
     assert song.response.status == "cancelled"
 
 
+async def test_what_cannot_be_answered_is_told_in_a_sentence_and_the_session_goes_on(
+    voice: VoiceModel, question: bytes
+) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(out, "PNG")
+    url = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+    shown = {"type": "input_image", "image_url": url}
+    written = {"type": "input_text", "text": "word " * 1_000}
+    async with served(voice) as address, connect(address) as connection:
+        await wanted(connection)
+        await connection.conversation.item.create(
+            item={"type": "message", "role": "user", "content": [shown]}
+        )
+        blind = await anext(event async for event in connection if event.type == "error")
+        item = {"type": "message", "role": "user", "content": [written], "id": "much"}
+        await connection.conversation.item.create(item=item)
+        await connection.response.create()
+        failed = (await answer(connection)).response
+        await connection.conversation.item.delete(item_id="much")
+        await say(connection, question)
+        found = await answer(connection)
+    assert blind.error.message == "The picture has 1 x 1 pixels; send at least 8 a side."
+    assert failed.status == "failed"
+    assert "shorten the instructions or what is sent." in str(failed.status_details)
+    assert "".join(found.deltas) == "Hey."
+
+
 async def test_a_folder_as_published_is_served_with_the_published_terms(
     tmp_path: Path, question: bytes
 ) -> None:

@@ -50,6 +50,10 @@ class PictureError(MediaError):
     """A picture cannot be read; the message says what is wrong with it."""
 
 
+class TooLongError(ValueError):
+    """A conversation does not fit the model's context; the message says what to do."""
+
+
 class ToolError(ValueError):
     """Tools cannot be offered as they are; the message says which one and what to do."""
 
@@ -289,6 +293,9 @@ class VoiceModel(Protocol):
 
         After a noise state nothing but `Done` follows. Closing the iterator (`aclose`) or
         cancelling its task stops the computation within one step.
+
+        Raises:
+            TooLongError: The last turn is beyond the context, whatever is left out before it.
         """
         ...
 

@@ -18,6 +18,7 @@ from vita_model.engine.voice import (
     ReplyEvent,
     Samples,
     ToolError,
+    TooLongError,
     ToolSpec,
     VoiceModel,
 )
@@ -305,6 +306,8 @@ class Connection:
                 await self._outbox.room()
         except TimeoutError:
             self._carry_out(self._dialogue.reply_failed(key, "The answer took too long."))
+        except TooLongError as error:
+            self._carry_out(self._dialogue.reply_failed(key, str(error)))
         except Exception:  # whatever a model raises costs one answer, not the call
             log.exception("reply failed")
             self._carry_out(self._dialogue.reply_failed(key, "The model could not answer."))
