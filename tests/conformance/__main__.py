@@ -10,29 +10,50 @@ import argparse
 import asyncio
 import json
 import secrets
+import shutil
 import signal
 import socket
 import sys
 import tempfile
+import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from tests.conformance.clients.task import BEHAVIOURS
+from tests.conformance.clients.task import BEHAVIOURS, EXAMPLE, ON_A_PAGE
 from tests.conformance.material import lay_out
 from tests.conformance.relay import relay
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "clients"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The program that tries a client, its example, and what is tried.
+
+    The page in the folder of examples is both.
+    """
+
+    program: str
+    example: str | None
+    behaviours: tuple[str, ...] = BEHAVIOURS
+
+
 CLIENTS = {
-    "openai": "tests.conformance.clients.openai_sdk",
-    "pipecat": "tests.conformance.clients.pipecat_service",
-    "livekit": "tests.conformance.clients.livekit_plugin",
-    "agents": "tests/conformance/clients/agents.cjs",
+    "openai": Client("tests.conformance.clients.openai_sdk", "openai_sdk.py"),
+    "pipecat": Client("tests.conformance.clients.pipecat_service", "pipecat_bot.py"),
+    "livekit": Client("tests.conformance.clients.livekit_plugin", "livekit_agent.py"),
+    "agents": Client("tests/conformance/clients/agents.cjs", "agents.mjs"),
+    "browser": Client("tests.conformance.clients.page", None, ON_A_PAGE),
 }
-CLIENT_S = 360.0
-START_S = 120.0
+
+Results = dict[str, tuple[bool, str]]
+CLIENT_S = 900.0
+START_S = 300.0
 
 
 @asynccontextmanager
@@ -74,9 +95,41 @@ def _is_ready(port: int) -> bool:
     return False
 
 
-async def run_client(command: list[str], log: Path) -> dict[str, tuple[bool, str]]:
+async def run_client(command: list[str], behaviours: tuple[str, ...], log: Path) -> Results:
     """Run one client; gives for every behaviour whether it passed and what was seen."""
-    with log.open("wb") as out:
+    told, _ = await _run(command, log)
+    results: Results = dict.fromkeys(behaviours, (False, "told nothing"))
+    for line in told.splitlines():
+        if line.startswith('{"behaviour"'):
+            found = json.loads(line)
+            results[found["behaviour"]] = (found["ok"], found["seen"])
+    return results
+
+
+async def run_example(command: list[str], folder: Path, task: dict[str, str]) -> tuple[bool, str]:
+    """Run an example on the recorded question; gives whether the answer is right, and its words."""
+    answer = folder / "answer.wav"
+    answer.unlink(missing_ok=True)
+    instructions = (folder / "instructions.txt").read_text()
+    named = {"--url": task["url"], "--key": task["key"], "--instructions": instructions}
+    if command[0] == "node":
+        options = list(named.values())
+    else:
+        options = [word for pair in named.items() for word in pair]
+    recordings = [str(folder / "open_monday.wav"), str(answer)]
+    log = folder / "example.log"
+    told, status = await _run([*command, *recordings, *options], log)
+    with suppress(OSError, EOFError, wave.Error), wave.open(str(answer)) as file:
+        spoken = file.getnframes() > file.getframerate() / 2
+        right = "you: what time do you open on monday" in told and "9 am" in told
+        return status == 0 and spoken and right, " / ".join(told.splitlines())
+    sys.stderr.write(log.read_text()[-12_000:])
+    return False, f"exit status {status}, no answer was written: {told[-200:]}"
+
+
+async def _run(command: list[str], log: Path) -> tuple[str, int]:
+    """What a program wrote, and its exit status."""
+    with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=out, cwd=ROOT
         )
@@ -86,30 +139,31 @@ async def run_client(command: list[str], log: Path) -> dict[str, tuple[bool, str
         except TimeoutError:
             process.kill()
             told, _ = await process.communicate()
-    results = dict.fromkeys(BEHAVIOURS, (False, "told nothing"))
-    for line in told.decode().splitlines():
-        if line.startswith('{"behaviour"'):
-            found = json.loads(line)
-            results[found["behaviour"]] = (found["ok"], found["seen"])
-    return results
+    return told.decode(), process.returncode or 0
 
 
 async def conform(names: list[str], python: str, npm: Path) -> bool:
     """Run the clients one after the other and print the table. True if all of it passed."""
     key = secrets.token_urlsafe(16)
-    rows: dict[str, dict[str, tuple[bool, str]]] = {}
+    rows: dict[str, Results] = {}
     with tempfile.TemporaryDirectory() as folder:
         logs = Path(folder)
         lay_out(logs)
         async with served(key, logs / "server.log") as port, relay(port) as (door, cutter):
-            task = {"url": f"http://127.0.0.1:{door}/v1", "key": key, "cutter": cutter}
-            (logs / "task.json").write_text(json.dumps(task | {"npm": str(npm)}))
+            task = {"url": f"http://127.0.0.1:{door}/v1", "key": key}
+            told = task | {"cutter": cutter, "npm": str(npm)}
+            (logs / "task.json").write_text(json.dumps(told))
             for name in names:
-                program = CLIENTS[name]
-                script = program.endswith(".cjs")
-                command = ["node", program] if script else [python, "-m", program]
-                log = logs / f"{name}.log"
-                rows[name] = await run_client([*command, folder], log)
+                client, log = CLIENTS[name], logs / f"{name}.log"
+                script = client.program.endswith(".cjs")
+                interpreter = python if client.example else sys.executable
+                command = ["node"] if script else [interpreter, "-m"]
+                rows[name] = await run_client(
+                    [*command, client.program, folder], client.behaviours, log
+                )
+                if client.example is not None:
+                    start = _example(EXAMPLES / client.example, python, npm)
+                    rows[name][EXAMPLE] = await run_example(start, logs, task)
                 passed = all(ok for ok, _ in rows[name].values())
                 if not passed:
                     print(log.read_text()[-12_000:], file=sys.stderr)  # noqa: T201
@@ -117,11 +171,20 @@ async def conform(names: list[str], python: str, npm: Path) -> bool:
     return all(ok for row in rows.values() for ok, _ in row.values())
 
 
-def table(rows: dict[str, dict[str, tuple[bool, str]]]) -> str:
+def _example(script: Path, python: str, npm: Path) -> list[str]:
+    """How an example is started; one for Node.js finds its libraries beside itself."""
+    if script.suffix == ".mjs":
+        return ["node", shutil.copy(script, npm)]
+    return [python, str(script)]
+
+
+def table(rows: dict[str, Results]) -> str:
     """Clients against behaviours, then what was seen."""
-    lines = [f"| client | {' | '.join(BEHAVIOURS)} |", f"|---|{'---|' * len(BEHAVIOURS)}"]
+    columns = (*BEHAVIOURS, EXAMPLE)
+    lines = [f"| client | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     for name, row in rows.items():
-        marks = ["passed" if row[behaviour][0] else "FAILED" for behaviour in BEHAVIOURS]
+        found = [row.get(column) for column in columns]
+        marks = ["-" if one is None else "passed" if one[0] else "FAILED" for one in found]
         lines.append(f"| {name} | {' | '.join(marks)} |")
     lines.append("")
     for name, row in rows.items():

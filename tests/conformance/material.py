@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import wave
 from pathlib import Path
 
 import soxr
@@ -16,6 +17,9 @@ def lay_out(folder: Path) -> None:
     """Write instructions, questions (16-bit mono PCM at 24 kHz) and a picture into a folder."""
     (folder / "instructions.txt").write_text(FACTS.format(opens="9 am"))
     (folder / "open_monday.pcm").write_bytes(_pcm(recording("1-open-monday")))
+    with wave.open(str(folder / "open_monday.wav"), "wb") as file:
+        file.setparams((1, 2, 24_000, 0, "NONE", "NONE"))
+        file.writeframes((folder / "open_monday.pcm").read_bytes())
     (folder / "what_colour.pcm").write_bytes(_pcm(question("what_colour")))
     out = io.BytesIO()
     plain(Shown("red", "circle")).save(out, "JPEG", quality=80)

@@ -14,7 +14,7 @@ const { RealtimeAgent, RealtimeSession, OpenAIRealtimeWebSocket, tool } = librar
 
 const read = (name) => fs.readFileSync(path.join(folder, name));
 const URL = `${task.url.replace("http", "ws")}/realtime?model=vita-tiny`;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 150_000;
 const STEP = 4_800;
 const ORDER = { order_id: "48213", status: "out for delivery" };
 let ordered = [];

@@ -14,6 +14,7 @@ from livekit import rtc
 from livekit.agents import llm
 from livekit.agents.llm import function_tool
 from livekit.plugins import openai
+from openai.types.realtime import AudioTranscription
 from PIL import Image
 
 from tests.conformance.clients.task import (
@@ -102,7 +103,7 @@ async def connected(*, faultless: bool = True) -> AsyncIterator[Caller]:
             base_url=TASK.url,
             api_key=TASK.key,
             http_session=http,
-            input_audio_transcription={"model": "gpt-4o-mini-transcribe"},
+            input_audio_transcription=AudioTranscription(model="gpt-4o-mini-transcribe"),
         )
         session = model.session()
         caller = Caller(session)
@@ -170,6 +171,7 @@ async def interruption() -> str:
         )
         cut = await caller.received.get()
         check(cut["item_id"] == first.item_id, "another item was cut")
+        check(cut["audio_end_ms"] == INTERRUPT_AFTER_MS, f"it was cut at {cut['audio_end_ms']} ms")
         second = await caller.answer()
     check("9 am" in second.said, f"then said {second.said!r}")
     return f"cut at {cut['audio_end_ms']} ms, then said {second.said!r}"

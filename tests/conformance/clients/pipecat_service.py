@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -77,6 +78,17 @@ class Watcher(BaseObserver):
             await self._changed.wait()
 
 
+class Service(OpenAIRealtimeLLMService):
+    """The stock service; what it sends to cut an answer is kept."""
+
+    cuts: list[events.ConversationItemTruncateEvent]
+
+    async def send_client_event(self, event: events.ClientEvent) -> None:
+        if isinstance(event, events.ConversationItemTruncateEvent):
+            self.cuts.append(event)
+        await super().send_client_event(event)
+
+
 class Caller:
     """A pipeline with a microphone that is never still."""
 
@@ -91,7 +103,7 @@ class Caller:
         )
         self.asked: list[Any] = []
         self.unsaid = b""
-        self.service = OpenAIRealtimeLLMService(
+        self.service = Service(
             api_key=TASK.key,
             base_url=URL,
             settings=OpenAIRealtimeLLMService.Settings(
@@ -106,6 +118,7 @@ class Caller:
                 ),
             ),
         )
+        self.service.cuts = []
         self.service.register_function("lookup_order", self._lookup)
         self.created: asyncio.Queue[Any] = asyncio.Queue()
         self.service.event_handler("on_conversation_item_created")(self._item)
@@ -203,11 +216,19 @@ async def interruption() -> str:
         item_id = await caller.created.get()
         caller.unsaid = TASK.open_monday
         at = await caller.watcher.wait(lambda f: isinstance(f, InterruptionFrame), at)
+        frames = caller.watcher.frames[start:at]
         said = await caller.said("9 am", at)
         item = await caller.service.retrieve_conversation_item(item_id)
-    kept = item.content[0].transcript or ""
+    cuts = [cut for cut in caller.service.cuts if cut.item_id == item_id]  # the greeting is cut too
+    check(len(cuts) == 1, f"it was cut {len(cuts)} times")
+    content = item.content[0]
+    kept_ms = len(base64.b64decode(content.audio or "")) * 1000 // (2 * RATE)
+    check(0 < kept_ms == cuts[0].audio_end_ms, f"{kept_ms} ms of {cuts[0].audio_end_ms}")
+    kept = content.transcript or ""
+    begun = "".join(frame.text for frame in frames if isinstance(frame, TTSTextFrame))
+    check(begun.startswith(kept), f"{kept!r} is no beginning of {begun!r}")
     check(len(kept) < len(said), f"{kept!r} was kept of {said!r}")
-    return f"{kept!r} was kept, then said {said!r}"
+    return f"{kept_ms} ms and {kept!r} were kept, then said {said!r}"
 
 
 async def image_input() -> str:

@@ -19,8 +19,12 @@ BEHAVIOURS = (
     "image input",
     "reconnect",
 )
+ON_A_PAGE = ("voice turn", "interruption with truncation", "image input")
+EXAMPLE = "example"
+"""The script for this client in `examples/clients`, which the runner tries by itself."""
+
 RATE = 24_000
-PATIENCE_S = 60
+PATIENCE_S = 150
 ORDER_QUESTION = "Where is my order 48213?"
 ORDER_RESULT = {"order_id": "48213", "status": "out for delivery"}
 ORDER_SCHEMA: dict[str, Any] = {
@@ -41,6 +45,7 @@ class Task:
         what_colour: "What colour is this?", in the same form.
         circle: A red circle as JPEG.
         folder: Where all of this lies.
+        examples: The folder `examples/clients`.
     """
 
     url: str
@@ -51,6 +56,7 @@ class Task:
     what_colour: bytes
     circle: bytes
     folder: Path
+    examples: Path = Path(__file__).parents[3] / "examples" / "clients"
 
     @classmethod
     def laid_out(cls) -> Task:
