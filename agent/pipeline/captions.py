@@ -9,7 +9,7 @@ from typing import Literal
 
 from agent.api import Caption, CaptionedLeg, MediaLeg
 from agent.calls.context import Journal
-from agent.pipeline.effects import CallerSaid
+from agent.pipeline.effects import CallerHeard, CallerSaid
 from agent.pipeline.playback import Reply
 
 
@@ -27,6 +27,12 @@ class Captions:
         self.noise()
         self._open_turn = _turn(at_ms)
         self._show("caller", self._open_turn, "", final=False)
+
+    def caller_heard(self, heard: CallerHeard) -> None:
+        """Some of the caller's words are known, unless what is open is another turn by now."""
+        turn = _turn(heard.start_ms)
+        if turn == self._open_turn:
+            self._show("caller", turn, heard.text, final=False)
 
     def caller_said(self, said: CallerSaid) -> None:
         """The caller's words are known."""

@@ -45,6 +45,14 @@ class TurnTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerHeard:
+    """The words so far of a turn that began `start_ms` into the call; the last may be half a one."""
+
+    text: str
+    start_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallerSaid:
     """The words of one turn of the caller."""
 
@@ -126,6 +134,7 @@ Effect = (
     | CallerStopped
     | TurnTaken
     | VolumeWanted
+    | CallerHeard
     | CallerSaid
     | ReplyText
     | ReplyAudio

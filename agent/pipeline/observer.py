@@ -13,7 +13,7 @@ from agent.calls.outbound_rules import number_hash
 from agent.errors import VitaError
 from agent.log import get_logger
 from agent.pipeline.captions import Captions
-from agent.pipeline.effects import CallerSaid
+from agent.pipeline.effects import CallerHeard, CallerSaid
 from agent.pipeline.playback import Reply
 from agent.pipeline.timeline import CallTime
 from agent.store.recordings import Recording
@@ -35,6 +35,10 @@ class CallObserver:
     def caller_started(self, at_ms: int) -> None:
         """The caller began to speak `at_ms` into the call."""
         self._captions.caller_started(at_ms)
+
+    def caller_heard(self, heard: CallerHeard) -> None:
+        """The model has understood some words of a turn."""
+        self._captions.caller_heard(heard)
 
     def turn_ended(self, at_ms: int) -> None:
         """The caller's turn ended `at_ms` into the call; an answer is due from here on."""

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from agent.calls.memory import Entry, unfinished_calls
 from agent.pipeline.effects import (
+    CallerHeard,
     CallerSaid,
     CallerStarted,
     CallerStopped,
@@ -35,6 +34,7 @@ from agent.pipeline.effects import (
     VolumeWanted,
 )
 from agent.pipeline.history import Event, History, Item
+from agent.pipeline.server_events import metadata_of, new_id, number_of, server_answers, text_of
 
 _OUR_METADATA = ("vita_ask", "vita_say")
 _BUSY = "conversation_already_has_active_response"
@@ -105,7 +105,7 @@ class RealtimeDialogue:
         ]
         self.failures = 0
         self._session = session
-        self._server_answers = _server_answers(session)
+        self._server_answers = server_answers(session)
         self._picture: str | None = None
         self._open = False
         self._offset_ms = 0
@@ -115,6 +115,7 @@ class RealtimeDialogue:
         self._turn: str | None = None
         self._speaking: int | None = None
         self._spans: dict[str, tuple[int, int]] = {}
+        self._words: dict[str, str] = {}
         self._tools = {call.call_id for call in self.interrupted_calls}
         self._tool_names: dict[str, str] = {}
         self._answered_tools = False
@@ -123,6 +124,7 @@ class RealtimeDialogue:
             "input_audio_buffer.speech_started": self._speech_started,
             "input_audio_buffer.speech_stopped": self._speech_stopped,
             "input_audio_buffer.committed": self._committed,
+            "conversation.item.input_audio_transcription.delta": self._transcribing,
             "conversation.item.input_audio_transcription.completed": self._transcribed,
             "rate_limits.updated": self._volume,
             "response.created": self._response_created,
@@ -162,6 +164,7 @@ class RealtimeDialogue:
     def lost(self) -> Lost:
         """The connection is gone: note what is owed, to be asked for in the next session."""
         self._open = False
+        self._words.clear()
         active, self._active = self._active, None
         owed, self._asked = self._asked, None
         if self._turn is not None:
@@ -190,7 +193,7 @@ class RealtimeDialogue:
 
     def receive(self, event: Event) -> list[Effect]:
         """Take one server event. Unknown types and absent fields never raise."""
-        handler = self._handlers.get(_str(event, "type"))
+        handler = self._handlers.get(text_of(event, "type"))
         return handler(event) if handler is not None else []
 
     def say(self, text: str) -> list[Event]:
@@ -221,7 +224,7 @@ class RealtimeDialogue:
         """Show a picture to the model, in front of the words it belongs to; it forgets the last."""
         if not (picture and self._open):
             return []
-        old, self._picture = self._picture, _new_id()
+        old, self._picture = self._picture, new_id()
         content = [{"type": "input_image", "image_url": picture}]
         item: Event = {"id": self._picture, "type": "message", "role": "user", "content": content}
         create: Event = {"type": "conversation.item.create", "item": item}
@@ -233,13 +236,13 @@ class RealtimeDialogue:
 
     def typed(self, text: str) -> list[Event]:
         """A turn of the caller that came as text, to be answered."""
-        item = self.history.add(Item(_new_id(), "caller", text))
+        item = self.history.add(Item(new_id(), "caller", text))
         self._asks.append(_Ask())
         return ([item.as_event()] if self._open else []) + self._next()
 
     def tool_finished(self, call_id: str, output: str) -> list[Event]:
         """A tool has answered. A response is asked for once all running tools have."""
-        item = self.history.add(Item(_new_id(), "output", output, call_id=call_id))
+        item = self.history.add(Item(new_id(), "output", output, call_id=call_id))
         self._tools.discard(call_id)
         self._answered_tools = True
         return ([item.as_event()] if self._open else []) + self._next()
@@ -249,7 +252,7 @@ class RealtimeDialogue:
         if call_id not in self._tools:
             return []
         self._tools.discard(call_id)
-        item = self.history.add(Item(_new_id(), "output", output, call_id=call_id))
+        item = self.history.add(Item(new_id(), "output", output, call_id=call_id))
         return [item.as_event()] if self._open else []
 
     def cut(self, item_id: str, heard_ms: int, heard_text: str) -> list[Event]:
@@ -302,21 +305,21 @@ class RealtimeDialogue:
 
     def _speech_started(self, event: Event) -> list[Effect]:
         """`audio_start_ms` already counts the audio the server keeps from before the onset."""
-        at_ms = self._offset_ms + _int(event, "audio_start_ms")
+        at_ms = self._offset_ms + number_of(event, "audio_start_ms")
         self._speaking = at_ms
-        self._spans[_str(event, "item_id")] = (at_ms, at_ms)
+        self._spans[text_of(event, "item_id")] = (at_ms, at_ms)
         return [CallerStarted(at_ms)]
 
     def _speech_stopped(self, event: Event) -> list[Effect]:
-        at_ms = self._offset_ms + _int(event, "audio_end_ms")
-        item_id = _str(event, "item_id")
+        at_ms = self._offset_ms + number_of(event, "audio_end_ms")
+        item_id = text_of(event, "item_id")
         self._speaking = None
         self._spans[item_id] = (self._spans.get(item_id, (at_ms, at_ms))[0], at_ms)
         return [CallerStopped(at_ms)]
 
     def _committed(self, event: Event) -> list[Effect]:
         """The server answers the turn, unless we asked to do it, or it was a sound in passing."""
-        item_id = _str(event, "item_id")
+        item_id = text_of(event, "item_id")
         if event.get("vita_backchannel") is True:
             self._note_passing(item_id, event)
             return []
@@ -325,17 +328,26 @@ class RealtimeDialogue:
         if self._server_answers:
             return []
         end_ms = self._spans.get(item_id, (0, self._offset_ms))[1]
-        return [TurnTaken(item_id, _str(event, "previous_item_id"), end_ms)]
+        return [TurnTaken(item_id, text_of(event, "previous_item_id"), end_ms)]
 
     def _note_passing(self, item_id: str, event: Event) -> None:
         """A sound in passing may never have been announced: its event tells when it was."""
         if "vita_audio_start_ms" in event:
-            start_ms = self._offset_ms + _int(event, "vita_audio_start_ms")
-            end_ms = self._offset_ms + _int(event, "vita_audio_end_ms")
+            start_ms = self._offset_ms + number_of(event, "vita_audio_start_ms")
+            end_ms = self._offset_ms + number_of(event, "vita_audio_end_ms")
             self._spans[item_id] = (start_ms, end_ms)
 
+    def _transcribing(self, event: Event) -> list[Effect]:
+        """Words of a turn that was announced, before all are known."""
+        item_id = text_of(event, "item_id")
+        if item_id not in self._spans:
+            return []
+        text = self._words[item_id] = self._words.get(item_id, "") + text_of(event, "delta")
+        return [CallerHeard(text.strip(), self._spans[item_id][0])]
+
     def _transcribed(self, event: Event) -> list[Effect]:
-        item_id, text = _str(event, "item_id"), _str(event, "transcript").strip()
+        item_id, text = text_of(event, "item_id"), text_of(event, "transcript").strip()
+        self._words.pop(item_id, None)
         start_ms, end_ms = self._spans.pop(item_id, (self._offset_ms, self._offset_ms))
         if not text:
             return []
@@ -349,7 +361,7 @@ class RealtimeDialogue:
         return [VolumeWanted(low)] if isinstance(low, bool) else []
 
     def _response_created(self, event: Event) -> list[Effect]:
-        tag = _metadata(event).get("vita_ask")
+        tag = metadata_of(event).get("vita_ask")
         asked = self._asked
         if asked is not None and (tag == asked.tag or (tag is None and self._turn is None)):
             self._asked = None
@@ -363,22 +375,22 @@ class RealtimeDialogue:
     def _item_added(self, event: Event) -> list[Effect]:
         item = event.get("item")
         if isinstance(item, dict) and item.get("type") == "function_call":
-            self._tool_names[_str(item, "call_id")] = _str(item, "name")
+            self._tool_names[text_of(item, "call_id")] = text_of(item, "name")
         return []
 
     def _audio(self, event: Event) -> list[Effect]:
-        item_id = _str(event, "item_id")
+        item_id = text_of(event, "item_id")
         if item_id in self._cut:
             return []
         try:
-            payload = base64.b64decode(_str(event, "delta"), validate=True)
+            payload = base64.b64decode(text_of(event, "delta"), validate=True)
         except binascii.Error:
             return [Problem("bad_audio", "an audio delta is not base64")]
         self._speak(item_id)
         return [ReplyAudio(item_id, payload)] if payload else []
 
     def _text(self, event: Event) -> list[Effect]:
-        item_id, piece = _str(event, "item_id"), _str(event, "delta")
+        item_id, piece = text_of(event, "item_id"), text_of(event, "delta")
         if item_id in self._cut or not piece:
             return []
         self._speak(item_id).text += piece
@@ -390,15 +402,15 @@ class RealtimeDialogue:
         return self.history.item(item_id, "agent")
 
     def _audio_done(self, event: Event) -> list[Effect]:
-        item_id = _str(event, "item_id")
+        item_id = text_of(event, "item_id")
         if self._active is None or self._active.spoken.get(item_id, True):
             return []
         self._active.spoken[item_id] = True
         return [ReplySpoken(item_id)]
 
     def _tool_called(self, event: Event) -> list[Effect]:
-        call_id = _str(event, "call_id")
-        name = self._tool_names.pop(call_id, "") or _str(event, "name")
+        call_id = text_of(event, "call_id")
+        name = self._tool_names.pop(call_id, "") or text_of(event, "name")
         if not call_id or call_id in self._tools:
             return [Problem("bad_tool_call", "a tool call has no id, or one that is in use")]
         overtaken: list[Effect] = []
@@ -408,8 +420,8 @@ class RealtimeDialogue:
                 self._active.earlier_tools = frozenset()
                 overtaken = [ToolsOvertaken(earlier)]
         self._tools.add(call_id)
-        arguments = _str(event, "arguments") or "{}"
-        item_id = _str(event, "item_id") or _new_id()
+        arguments = text_of(event, "arguments") or "{}"
+        item_id = text_of(event, "item_id") or new_id()
         self.history.add(Item(item_id, "call", arguments, call_id=call_id, name=name))
         return [*overtaken, ToolWanted(call_id, name, arguments)]
 
@@ -421,8 +433,8 @@ class RealtimeDialogue:
             ReplySpoken(item_id) for item_id, ended in active.spoken.items() if not ended
         ]
         response = event.get("response")
-        status = _str(response, "status") if isinstance(response, dict) else ""
-        metadata = {k: v for k, v in _metadata(event).items() if k not in _OUR_METADATA}
+        status = text_of(response, "status") if isinstance(response, dict) else ""
+        metadata = {k: v for k, v in metadata_of(event).items() if k not in _OUR_METADATA}
         ended = ReplyEnded(status or "completed", metadata)
         if ended.is_noise and (caller := self.history.last_of_caller()) is not None:
             self.history.drop(caller.item_id)
@@ -440,51 +452,14 @@ class RealtimeDialogue:
     def _error(self, event: Event) -> list[Effect]:
         error = event.get("error")
         error = error if isinstance(error, dict) else {}
-        code, message = _str(error, "code"), _str(error, "message")
+        code, message = text_of(error, "code"), text_of(error, "message")
         asked = self._asked
         if asked is not None and code == _BUSY:
             self._asked = None
             self._asks.appendleft(asked)
-        elif asked is not None and _str(error, "event_id") == asked.tag:
+        elif asked is not None and text_of(error, "event_id") == asked.tag:
             self._asked = None
             self._failed(asked)
         else:
-            return [Problem(code or _str(error, "type"), message)]
+            return [Problem(code or text_of(error, "type"), message)]
         return [Problem(code, message), *(self._sends() if code != _BUSY else [])]
-
-
-def parse_event(message: str | bytes) -> Event | None:
-    """A server's message as an event; None when it is no JSON object."""
-    try:
-        event = json.loads(message)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
-
-
-def _server_answers(session: Event) -> bool:
-    """Whether the server answers every turn by itself, which is its habit."""
-    try:
-        return session["audio"]["input"]["turn_detection"]["create_response"] is not False
-    except (KeyError, TypeError):
-        return True
-
-
-def _new_id() -> str:
-    return f"item_{uuid.uuid4().hex[:24]}"
-
-
-def _str(event: Event, key: str) -> str:
-    value = event.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _int(event: Event, key: str) -> int:
-    value = event.get(key)
-    return int(value) if isinstance(value, int | float) else 0
-
-
-def _metadata(event: Event) -> dict[str, Any]:
-    response = event.get("response")
-    metadata = response.get("metadata") if isinstance(response, dict) else None
-    return metadata if isinstance(metadata, dict) else {}

@@ -27,6 +27,7 @@ from agent.calls.memory import CallMemory
 from agent.log import get_logger
 from agent.pipeline.clips import HOLD, ITEM_PREFIX, Clip
 from agent.pipeline.effects import (
+    CallerHeard,
     CallerSaid,
     CallerStarted,
     CallerStopped,
@@ -47,7 +48,8 @@ from agent.pipeline.link import ModelLink
 from agent.pipeline.parts import CallerAudioFrame, CallParts, MarkPlayedFrame, reply_audio
 from agent.pipeline.playback import Reply
 from agent.pipeline.presence import CallerPresence
-from agent.pipeline.realtime import RealtimeDialogue, parse_event
+from agent.pipeline.realtime import RealtimeDialogue
+from agent.pipeline.server_events import parse_event
 from agent.pipeline.timeline import CallerTape
 
 log = get_logger(__name__)
@@ -359,7 +361,7 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
                 observer.caller_started(at_ms)
                 if not self.protected and await self._cut_replies(cancel=False):
                     await self.broadcast_frame(InterruptionFrame)
-            case CallerStopped() | CallerSaid() | VolumeWanted():
+            case CallerStopped() | CallerHeard() | CallerSaid() | VolumeWanted():
                 self._note_caller(effect)
             case TurnTaken(end_ms=end_ms):
                 picture = await self._parts.sight.picture(end_ms)
@@ -374,11 +376,13 @@ class VitaRealtimeLLMService(WebsocketLLMService[OpenAIRealtimeLLMAdapter]):
             case _:
                 await self._apply_reply(effect)
 
-    def _note_caller(self, effect: CallerStopped | CallerSaid | VolumeWanted) -> None:
+    def _note_caller(self, effect: CallerStopped | CallerHeard | CallerSaid | VolumeWanted) -> None:
         match effect:
             case CallerStopped(at_ms=at_ms):
                 self.caller.stopped()
                 self._parts.observer.turn_ended(at_ms)
+            case CallerHeard():
+                self._parts.observer.caller_heard(effect)
             case CallerSaid():
                 self.caller.said()
                 self._parts.observer.caller_said(effect)

@@ -71,6 +71,7 @@ class Script:
     answers: deque[Answer] = field(default_factory=deque)
     say_ms: int = 200
     transcribe: bool = True
+    early_words: tuple[str, ...] = ()
     sessions: list[Session] = field(default_factory=list)
     status: int | None = None
 
@@ -150,6 +151,13 @@ class Session:
 
     async def _turn(self, end_ms: int) -> None:
         item = self._item
+        for piece in self._script.early_words:
+            await self.send(
+                "conversation.item.input_audio_transcription.delta",
+                item_id=item,
+                content_index=0,
+                delta=piece,
+            )
         await self.send("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=item)
         await self.send("input_audio_buffer.committed", item_id=item)
         await self.send("conversation.item.added", item={"id": item, "role": "user"})

@@ -6,7 +6,7 @@ import pytest
 
 from agent.api import Caption
 from agent.pipeline.captions import Captions
-from agent.pipeline.effects import CallerSaid
+from agent.pipeline.effects import CallerHeard, CallerSaid
 from agent.pipeline.playback import Reply
 from tests.pipeline.phone import Notebook, Phone
 
@@ -57,6 +57,23 @@ async def test_the_callers_turn_is_opened_filled_and_taken_back_when_it_was_nois
         ("caller-3000", "", False),
         ("caller-3000", "", True),
     ]
+
+
+async def test_words_are_shown_while_the_caller_speaks_and_not_once_all_are_known() -> None:
+    screen = Screen()
+    captions = Captions(screen, Notebook())
+    captions.caller_started(500)
+    for words in ("when", "when do", "when do"):
+        captions.caller_heard(CallerHeard(words, 500))
+    captions.caller_said(CallerSaid("when do you open", 500, 900))
+    captions.caller_heard(CallerHeard("when do", 500))
+    assert [(shown.text, shown.final) for shown in screen.shown] == [
+        ("", False),
+        ("when", False),
+        ("when do", False),
+        ("when do you open", True),
+    ]
+    assert {shown.turn for shown in screen.shown} == {"caller-500"}
 
 
 async def test_a_telephone_shows_nothing() -> None:

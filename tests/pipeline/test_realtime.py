@@ -10,6 +10,7 @@ import pytest
 
 from agent.audio import TELEPHONE
 from agent.pipeline.effects import (
+    CallerHeard,
     CallerSaid,
     CallerStarted,
     CallerStopped,
@@ -126,6 +127,24 @@ def asks(events: list[Event]) -> list[str]:
     """What each `response.create` among some client events is to say."""
     creates = [e["response"]["metadata"] for e in events if e["type"] == "response.create"]
     return [metadata.get("vita_say", "") for metadata in creates]
+
+
+def test_words_are_told_as_they_come_for_turns_that_were_announced() -> None:
+    talk = dialogue()
+    begin, *_ = heard("t1")
+    pieces = [
+        {
+            "type": "conversation.item.input_audio_transcription.delta",
+            "item_id": item,
+            "delta": piece,
+        }
+        for item, piece in (("t1", "when"), ("t1", " do"), ("other", "what"))
+    ]
+    told_early = [e for e in feed(talk, begin, *pieces) if isinstance(e, CallerHeard)]
+    assert [(each.text, each.start_ms) for each in told_early] == [
+        ("when", 1000),
+        ("when do", 1000),
+    ]
 
 
 def test_a_session_is_set_up_before_anything_is_asked() -> None:
