@@ -28,7 +28,7 @@ def parrot() -> Iterator[str]:
     """A model server that answers everything with the Monday hours; its URL."""
     program = [sys.executable, "-m", "tests.end_to_end.scripted_server", "We open at 9 am."]
     with background(program, "ws://") as (line, _):
-        yield line.strip()
+        yield line[line.index("ws://") :].strip()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""One of two model servers killed under calls: `python -m tests.end_to_end.model_failover [TIMES]`.
+"""One of two model servers gone under calls: `python -m tests.end_to_end.model_failover [TIMES] [CALLS]`.
 
 Six callers talk with one agent. Half of the calls are on each of two model servers, processes of
-their own. The answers are long and come in real time, so the kill breaks some off in the middle.
+their own. The answers are long and come in real time, so the end of a server breaks some off in the middle.
 """
 
 from __future__ import annotations
@@ -71,9 +71,15 @@ class Site:
                 found.append(int(answer.json()["active"]))
         return found
 
-    def kill(self, number: int) -> None:
+    async def spread(self, wanted: list[int]) -> None:
+        """Wait until the sessions lie on the servers like this."""
+        async with asyncio.timeout(60):
+            while await self.active() != wanted:  # noqa: ASYNC110 - the servers tell when asked
+                await asyncio.sleep(0.1)
+
+    def end_server(self, number: int, how: signal.Signals) -> None:
         self.killed_at = [len(call.recorder._voiced) for call in self.calls]
-        self.models[number][1].send_signal(signal.SIGKILL)
+        self.models[number][1].send_signal(how)
 
     async def go_on(self) -> None:
         """Every caller hears an answer to its end, then the answer to another question."""
@@ -121,8 +127,8 @@ async def site(folder: Path) -> AsyncIterator[Site]:
     ):
         models = []
         for _ in range(2):
-            url, process = stack.enter_context(background(program, "ws://"))
-            models.append((url.strip(), process))
+            line, process = stack.enter_context(background(program, "ws://"))
+            models.append((line[line.index("ws://") :].strip(), process))
         settings = {
             "PYTHONPATH": str(ROOT),
             "VITA_DATA_DIR": str(folder / "data"),
@@ -140,26 +146,31 @@ async def site(folder: Path) -> AsyncIterator[Site]:
         yield there
 
 
-async def killed(folder: Path, calls: int) -> tuple[list[int], list[int], list[int]]:
-    """Kill a server under calls; returns the silences, and the sessions before and after."""
+async def ended(folder: Path, calls: int, how: signal.Signals) -> tuple[list[int], int | None]:
+    """End a server under calls, which go on with the other one.
+
+    Returns:
+        The silences, and what the process ended with.
+    """
     async with site(folder) as there:
         await there.call(calls)
-        before = await there.active()
-        there.kill(0)
+        await there.spread([calls // 2, calls - calls // 2])
+        there.end_server(0, how)
         await there.go_on()
-        after = await there.active()
+        await there.spread([-1, calls])
         await there.end()
-        return there.silences_ms(), before, after
+        return there.silences_ms(), there.models[0][1].returncode
 
 
 def main() -> None:
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    calls = int(sys.argv[2]) if len(sys.argv) > 2 else 6
     every: list[int] = []
     for _ in range(times):
         with tempfile.TemporaryDirectory() as folder:
-            silences, before, after = asyncio.run(killed(Path(folder), 6))
+            silences, _ = asyncio.run(ended(Path(folder), calls, signal.SIGKILL))
         every += silences
-        print(f"sessions {before} -> {after}, silence heard {silences} ms")  # noqa: T201
+        print(f"silence heard {silences} ms", flush=True)  # noqa: T201
     print(f"{len(every)} calls: median {int(np.median(every))} ms, longest {max(every)} ms")  # noqa: T201
 
 

@@ -1,6 +1,7 @@
 """A model server with a scripted model, as a process of its own: `python scripted_server.py ANSWER [PACE]`.
 
 Every answer is the given text, spoken as a tone; with a pace, each word takes so many seconds.
+It is started and stopped as any model server is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import AsyncIterator
 from tests.serving.scripted_model import DONE, QUERY, ScriptedModel, spoken
 from vita_model.engine.voice import Audio, ReplyEvent, Request
 from vita_model.serving.door import open_listener
-from vita_model.serving.server import ServerConfig, serving
+from vita_model.serving.run import run_server
+from vita_model.serving.server import ServerConfig
+
+DRAIN_S = 1.0
 
 
 class Parrot(ScriptedModel):
@@ -26,13 +30,10 @@ class Parrot(ScriptedModel):
             yield event
 
 
-async def main() -> None:
+def main() -> None:
     with open_listener("127.0.0.1", 0) as listener:
-        async with serving(Parrot(), listener, ServerConfig()):
-            sys.stdout.write(f"ws://127.0.0.1:{listener.getsockname()[1]}/v1/realtime\n")
-            sys.stdout.flush()
-            await asyncio.Event().wait()
+        asyncio.run(run_server(Parrot(), listener, ServerConfig(), DRAIN_S))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
