@@ -47,19 +47,25 @@ class ConstraintMaker(Protocol):
         ...
 
 
-def next_tokens(constraint: Constraint, scores: Callable[[], Tensor], end: int) -> list[int]:
+def next_tokens(
+    constraint: Constraint,
+    scores: Callable[[], Tensor],
+    end: int,
+    choose: Callable[[Tensor], int],
+) -> list[int]:
     """The next choice and all that it forces, for one pass; accepted already.
 
     Args:
         constraint: That of the reply.
         scores: Gives scores of the next token, `[vocabulary]`, to be changed in place.
         end: The token that ends a turn.
+        choose: Gives a token for the scores that are left.
     """
     tokens = list(constraint.forced())
     if not tokens:
         found = scores()
         constraint.mask(found)
-        tokens = [int(found.argmax())]
+        tokens = [choose(found)]
     done = 0
     while tokens[-1] != end:
         for token in tokens[done:]:

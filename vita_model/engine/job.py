@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor
 
 from vita_model.engine.cache import Cache
-from vita_model.engine.voice import Call, Marker, State, Text, ToolSpec
+from vita_model.engine.voice import LIKELIEST, Call, Marker, Sampling, State, Text, ToolSpec
 
 if TYPE_CHECKING:
     from vita_model.engine.guesses import Guesses
@@ -67,6 +67,7 @@ class Job:
     tool_choice: str = "auto"
     parallel_calls: bool = True
     limit: int = 400
+    sampling: Sampling = LIKELIEST
     usage: Usage = field(default_factory=Usage)
     begin: float = field(default_factory=time.perf_counter)
     cache: Cache | None = None

@@ -90,6 +90,7 @@ class Replies:
                 tool_choice=request.tool_choice,
                 parallel_calls=request.parallel_calls,
                 limit=request.max_tokens,
+                sampling=request.sampling,
                 usage=answer.usage,
             )
         )

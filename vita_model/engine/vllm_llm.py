@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vita_model.engine.engine import EngineStoppedError
 from vita_model.engine.vllm_settings import VllmMissingError, VllmSettings
+from vita_model.engine.voice import LIKELIEST, Sampling
 
 try:
     from vllm import SamplingParams
@@ -59,13 +60,19 @@ class Llm:
         self._numbers = count()
 
     async def request(
-        self, rows: Tensor, *, grammar: str | None = None, **options: Any
+        self,
+        rows: Tensor,
+        *,
+        grammar: str | None = None,
+        sampling: Sampling = LIKELIEST,
+        **options: Any,
     ) -> AsyncGenerator[Output, None]:
-        """The likeliest tokens after rows `[n, width]`. Closing it ends the computation.
+        """Tokens after rows `[n, width]`. Closing it ends the computation.
 
         Args:
             rows: At least one; on the CPU, in the model's type.
             grammar: What the tokens must follow, in llguidance's Lark form.
+            sampling: How they are chosen.
             options: As `SamplingParams` names them.
 
         Raises:
@@ -74,7 +81,9 @@ class Llm:
         if grammar is not None:
             options["structured_outputs"] = StructuredOutputsParams(grammar=grammar)
         params = SamplingParams(
-            temperature=0.0,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
             detokenize=False,
             ignore_eos=True,
             output_kind=RequestOutputKind.DELTA,

@@ -121,6 +121,7 @@ class VllmWriter:
             return
         options = {
             "max_tokens": job.limit - job.usage.output_tokens,
+            "sampling": job.sampling,
             **self._options(job, constraint),
         }
         async with aclosing(self._llm.request(rows, **options)) as outputs:

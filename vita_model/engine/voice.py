@@ -123,6 +123,25 @@ Entry = UserSpeech | UserText | UserImage | SystemText | AssistantText | ToolCal
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the words of an answer are chosen; its state and a voice's codes are not sampled.
+
+    Attributes:
+        temperature: Spread of the choice; at 0 the likeliest token is written.
+        top_p: Only the likeliest tokens are chosen from, up to this share together, above 0 to 1.
+        seed: Makes the answer to the same conversation the same again; None for another each time.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+LIKELIEST = Sampling()
+"""Always the likeliest token."""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """Everything one reply depends on.
 
@@ -139,6 +158,7 @@ class Request:
     tool_choice: str = "auto"
     parallel_calls: bool = True
     voice: str = "default"
+    sampling: Sampling = LIKELIEST
 
 
 @dataclass(frozen=True, slots=True)

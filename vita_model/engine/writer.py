@@ -13,6 +13,7 @@ from vita_model.engine.answer import AnswerReader
 from vita_model.engine.constraint import ConstraintMaker, next_tokens
 from vita_model.engine.grammar import CallMarks
 from vita_model.engine.job import Job
+from vita_model.engine.sampling import Sampler
 from vita_model.engine.voice import Marker, State
 
 
@@ -65,8 +66,9 @@ class Writer:
         yield [self._states[state.marker]]
         constraint = self._constraints(job.tools, job.tool_choice, parallel=job.parallel_calls)
         reader = AnswerReader(self._tokenizer, self._marks.call, self._marks.call_end)
+        choose = Sampler(job.sampling)
         while job.usage.output_tokens < job.limit:
-            tokens = next_tokens(constraint, pen.scores, self._marks.end)
+            tokens = next_tokens(constraint, pen.scores, self._marks.end, choose)
             tokens = tokens[: job.limit - job.usage.output_tokens]
             ends = tokens[-1] == self._marks.end
             for event in reader.feed(tokens[:-1] if ends else tokens):

@@ -222,6 +222,7 @@ class Answers:
             tool_choice=options.tool_choice,
             parallel_calls=options.parallel_calls,
             voice=options.voice,
+            sampling=options.sampling,
         )
 
     def _new_reply(self, options: ReplyOptions, reply_id: str | None = None) -> Reply:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from vita_model.audio.telephone import WireFormat
-from vita_model.engine.voice import ToolSpec
+from vita_model.engine.voice import LIKELIEST, Sampling, ToolSpec
 from vita_model.serving.events import Json, ProtocolError, explain
 from vita_model.serving.patience import SILENCE_MS, Eagerness
 from vita_model.serving.turns import TurnRules
@@ -154,6 +154,14 @@ ToolChoice = str | Json
 MaxTokens = Annotated[int, Field(ge=1)] | Literal["inf"]
 
 
+class Choice(_Settings):
+    """How words are chosen. Not OpenAI's: clients send it a temperature they never chose."""
+
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+
+
 class Session(_Settings):
     """Effective settings of one session."""
 
@@ -171,6 +179,7 @@ class Session(_Settings):
     prompt: Json | None = None
     include: Off = None
     reasoning: Off = None
+    vita_sampling: Choice = Choice()
 
     def updated(self, patch: Json, *, voice_frozen: bool = False) -> Session:
         """These settings with a client's partial update merged in.
@@ -247,6 +256,7 @@ class Session(_Settings):
             wire=output.format.type,
             voice=output.voice if isinstance(output.voice, str) else str(output.voice.get("id")),
             metadata=request.metadata,
+            sampling=Sampling(**(request.vita_sampling or self.vita_sampling).model_dump()),
         )
 
 
@@ -263,6 +273,7 @@ class ReplyOptions:
     wire: WireFormat
     voice: str
     metadata: dict[str, str] | None
+    sampling: Sampling = LIKELIEST
 
     @property
     def max_tokens(self) -> int:
@@ -286,6 +297,7 @@ class _ResponsePatch(_Settings):
     max_output_tokens: MaxTokens | None = None
     audio: dict[str, Json | None] | None = None
     metadata: dict[str, str] | None = None
+    vita_sampling: Choice | None = None
     conversation: str = "auto"
     input: list[Json] | None = None
 
