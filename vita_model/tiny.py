@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from vita_model.audio.addressed import Addressed, load_addressed
 from vita_model.audio.beam import WordModel
 from vita_model.audio.ctc_adapter import CtcAdapter, CtcAdapterConfig
 from vita_model.audio.reader import Reader, ReaderConfig
@@ -37,6 +38,7 @@ from vita_model.vision.eye import Eye
 
 FOLDER = Path(__file__).parent / "checkpoints" / "vita-tiny"
 CONFIG, WEIGHTS, LEXICON = "config.json", "model.safetensors", "lexicon.tsv.gz"
+ADDRESSED = "addressed.safetensors"
 
 
 class CheckpointMissingError(CheckpointError):
@@ -51,6 +53,7 @@ class TinyParts:
     adapter: CtcAdapter
     words: WordModel | None
     reader: Reader | None
+    addressed: Addressed | None
     eye: Eye
     language: LanguageModel
     tokenizer: Tokenizer
@@ -96,6 +99,7 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
     sizes = config["audio_adapter"]
     adapter = CtcAdapter(CtcAdapterConfig(**{**sizes, "blocks": tuple(sizes["blocks"])}))
     _fill(adapter, weights, "audio_adapter.")
+    addressed = _addressed(encoder)
     reader = Reader(ReaderConfig(**config["reader"])) if "reader" in config else None
     if reader is not None:
         _fill(reader, weights, "reader.")
@@ -116,6 +120,7 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
     eye = Eye(VisionConfig(**config["vision"]), language.shape.width)
     _fill(eye, weights, "vision.")
     parts = (encoder, adapter, eye, codec, decoder, speller, *([reader] if reader else []))
+    parts += (addressed,) if addressed else ()
     own = sum(p.numel() for part in parts for p in part.parameters())
     delta = sum(v.numel() for n, v in weights.items() if n.startswith("language."))
     return TinyParts(
@@ -123,6 +128,7 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
         adapter,
         WordModel.of(counted) if counted else None,
         reader,
+        addressed,
         eye,
         language,
         tokenizer,
@@ -132,6 +138,14 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
         own + delta + language.parameters,
         config["card"],
     )
+
+
+def _addressed(encoder: WhisperEncoder) -> Addressed | None:
+    """The shipped classifier; every vita-tiny has the same encoder unless it was trained otherwise."""
+    try:
+        return load_addressed(FOLDER / ADDRESSED, encoder, encoder.config.width)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise CheckpointMissingError(f"{FOLDER / ADDRESSED} cannot be read: {error}") from error
 
 
 def quiet_torch() -> None:

@@ -97,6 +97,13 @@ def test_who_is_in_mid_sentence_is_waited_for_and_an_eager_agent_waits_less() ->
         (Evidence("mm hm", 400, over=True), Verdict.GO_ON),
         (Evidence("no", 300, over=True), Verdict.STOP),
         (Evidence("", 900, over=True), Verdict.GO_ON),
+        (Evidence("", 300, query=0.9), Verdict.STOP),
+        (Evidence("", 300, query=0.5), Verdict.OPEN),
+        (Evidence("", 450, query=0.5), Verdict.STOP),
+        (Evidence("", 450, query=0.1), Verdict.GO_ON),
+        (Evidence("okay", 450, query=0.7), Verdict.GO_ON),
+        (Evidence("okay", 450, query=0.9), Verdict.STOP),
+        (Evidence("", 450, below_db=12, query=0.9), Verdict.GO_ON),
     ],
 )
 def test_a_sound_over_the_agent_is_judged_by_words_and_level(

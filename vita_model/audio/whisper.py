@@ -17,6 +17,7 @@ from typing_extensions import override
 RATE = 16_000
 WINDOW = 400
 HOP = 160
+ROWS_PER_SECOND = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,11 @@ class WhisperEncoder(nn.Module):
         self.conv2 = nn.Conv1d(config.width, config.width, 3, stride=2, padding=1)
         self.layers = nn.ModuleList(WhisperBlock(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
+
+    @property
+    def tail_rows(self) -> int:
+        """Rows at the end that hear nothing but the silent tail."""
+        return int(self.config.tail_seconds * ROWS_PER_SECOND)
 
     def positions(self, rows: int) -> Tensor:
         """Sinusoids, `[rows, width]`: first half sine, second half cosine."""

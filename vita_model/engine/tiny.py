@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import count
 
 import torch
+from torch import Tensor
 
 from vita_model.audio.ctc_adapter import Tokens, read
 from vita_model.audio.units import transcript
@@ -104,18 +105,24 @@ class TinyVoice:
 
     def listen(self, samples: Samples) -> list[int]:
         """Tokens of one utterance, in the calling thread."""
-        return self._listen(samples).ids
+        return self._listen(samples)[0].ids
 
     def _hear(self, samples: Samples) -> Heard:
         kept = samples[-int(LONGEST_UTTERANCE_S * self.input_rate) :]
         seconds = len(samples) / self.input_rate
-        tokens = self._listen(kept)
+        tokens, query = self._listen(kept)
         rows = [(("heard", next(self._numbers)), row) for row in tokens.rows]
-        return Heard(transcript(tokens.ids, self.parts.tokenizer), (tokens.ids, rows), seconds)
+        words = transcript(tokens.ids, self.parts.tokenizer)
+        return Heard(words, (tokens.ids, rows), seconds, query)
 
     @torch.inference_mode()
-    def _listen(self, samples: Samples) -> Tokens:
+    def _listen(self, samples: Samples) -> tuple[Tokens, float | None]:
         rows = self.parts.encoder(torch.from_numpy(samples))
+        addressed = self.parts.addressed
+        query = None if addressed is None else addressed.query(rows, self.parts.encoder.tail_rows)
+        return self._read(rows), query
+
+    def _read(self, rows: Tensor) -> Tokens:
         if self.parts.reader is not None:
             ids = self.parts.reader.tokens(self.parts.reader.read(rows))
             return Tokens(ids, self.parts.language.table[ids].float())

@@ -26,11 +26,14 @@ class Heard:
         transcript: The caller's words; empty when no word was heard.
         features: Opaque rows for the language model, `[positions, width]`; belongs to the model.
         seconds: Length of the utterance.
+        query: Probability that its last 0.7 s are meant for the agent, and are neither a backchannel,
+            nor somebody else in the room, nor noise; None where the model cannot tell.
     """
 
     transcript: str
     features: Any
     seconds: float
+    query: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

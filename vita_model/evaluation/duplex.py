@@ -36,6 +36,7 @@ _RATE = 16_000
 _FIRST_SILENCE_S = 0.5
 _ANSWER_DUE_S = 1.2
 _AFTER_S = 1.6
+_SPEAKS, _SPEAKING_BY_S = "response.output_audio.delta", 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ async def _play(call: VirtualCall, case: Case, over: Over, agent: _Monologue) ->
         await line.hiss(_ANSWER_DUE_S)
     if call.when("response.created") is None:
         await call.ask()  # the opening was not taken for a question
+    while call.when(_SPEAKS) is None and call.now < _SPEAKING_BY_S:
+        await line.hiss(0.1)
     await line.hiss(0.4 + len(case.text) % 7 / 5)
     onset = call.now + case.to_answer_from
     agent.heard = ""

@@ -42,6 +42,9 @@ _ESPEAK: dict[Half, tuple[str, ...]] = {
 }
 _FLITE: dict[Half, tuple[str, ...]] = {"tuning": ("rms", "awb"), "report": ("slt", "kal")}
 
+HELD_BACK = frozenset(voice.partition("+")[2] for own in _ESPEAK.values() for voice in own)
+"""Timbres of espeak-ng in this set: what is judged by it does not train on them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 import numpy as np
 
 from vita_model.engine.voice import Samples
-from vita_model.serving.words import telling, words_of
+from vita_model.serving.words import BACKCHANNELS, telling, words_of
 
 FAR_DB = 7.5
 """So far below the caller's usual level somebody else is speaking, or not to the phone."""
@@ -20,6 +20,14 @@ PLAIN_MS = 400
 """From here on one word that is no backchannel is enough."""
 LATE_MS = 500
 """A decision is due: who still speaks and was not understood wants to say something."""
+SOON_MS = 440
+"""The same for a model that tells by the sound alone whether it is meant for the agent."""
+SURE = 0.7
+"""From this probability of a query on there is no need to hear more of it."""
+LIKELY = 0.3
+"""When the decision is due so much is enough: an interruption costs less than a question."""
+DESPITE_WORDS = 0.8
+"""So much it takes where only a backchannel was understood."""
 SHORT_MS = 700
 """Sounds up to here that hold no clear word are hums."""
 FEW = 3
@@ -46,12 +54,14 @@ class Evidence:
         spoken_ms: Speech until then.
         over: It has fallen silent.
         below_db: How far it is below the caller's usual level; None while that is unknown.
+        query: Probability by its sound that it is meant for the agent; None where nobody can tell.
     """
 
     transcript: str | None
     spoken_ms: int
     over: bool = False
     below_db: float | None = None
+    query: float | None = None
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -65,8 +75,16 @@ def judge(evidence: Evidence) -> Verdict:
     clear = telling(words)
     if evidence.over:
         return _at_the_end(evidence, words, clear)
-    late = evidence.spoken_ms >= LATE_MS
-    if clear >= 2 or (clear and evidence.spoken_ms >= PLAIN_MS) or (late and len(words) >= FEW):
+    late = evidence.spoken_ms >= (LATE_MS if evidence.query is None else SOON_MS)
+    if clear >= 2 or (clear and evidence.spoken_ms >= PLAIN_MS):
+        return Verdict.STOP
+    if evidence.query is None:
+        stop = late and len(words) >= FEW
+    elif not clear and words and (len(words) > 1 or words[0] in BACKCHANNELS):
+        stop = evidence.query >= DESPITE_WORDS
+    else:
+        stop = evidence.query >= (LIKELY if late else SURE)
+    if stop:
         return Verdict.STOP
     return Verdict.GO_ON if late else Verdict.OPEN
 

@@ -10,7 +10,7 @@ from vita_model.serving.effects import CancelHearing, Effect, Hear
 from vita_model.serving.overlap import CallerLevel, Evidence, Verdict, judge, loudness
 from vita_model.serving.vad import WINDOW
 
-SELDOM_MS = 1_000
+SELDOM_MS = 220
 """Once the agent goes on, what still sounds is looked at again after so much more speech."""
 
 
@@ -49,14 +49,14 @@ class Talkover:
         _, evidence = self._look
         self._look = None
         if isinstance(result, Heard):
-            self.verdict = judge(replace(evidence, transcript=result.transcript))
+            self.verdict = judge(_with(evidence, result))
         return True
 
     def paused(self, samples: Samples, spoken_ms: int, result: Heard | str | None) -> None:
         """The caller fell silent, and the model may have heard what there is."""
         evidence = self._evidence(samples, spoken_ms, over=True)
         if isinstance(result, Heard):
-            evidence = replace(evidence, transcript=result.transcript)
+            evidence = _with(evidence, result)
         self.verdict = judge(evidence)
 
     def drop(self) -> list[Effect]:
@@ -67,3 +67,7 @@ class Talkover:
     def _evidence(self, samples: Samples, spoken_ms: int, *, over: bool = False) -> Evidence:
         below = self._level.below(loudness(samples, WINDOW))
         return Evidence(None, spoken_ms, over, below)
+
+
+def _with(evidence: Evidence, heard: Heard) -> Evidence:
+    return replace(evidence, transcript=heard.transcript, query=heard.query)

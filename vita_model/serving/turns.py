@@ -9,10 +9,10 @@ WINDOW_MS = 32
 """One speech probability stands for 32 ms of audio."""
 ONSET_WINDOWS = 2
 """Speech begins with two loud windows in a row: a click is one."""
-FIRST_LOOKS = (9, 12, 15, 17)
-"""Speech so far is worth a look after 290, 380, 480 and 540 ms: a decision is due by 600."""
-LOOK_EVERY = 8
-"""And then every 260 ms."""
+FIRST_LOOKS = (9, 11, 13, 14, 15, 17)
+"""Speech so far is worth a look after 290, 350, 420, 450, 480 and 540 ms: a decision is due by 600."""
+LOOK_EVERY = 4
+"""And then every 130 ms."""
 PAUSE_WINDOWS = 6
 """After 190 ms of silence the utterance is worth hearing, though the turn may go on."""
 HYSTERESIS = 0.15
