@@ -101,8 +101,8 @@ def test_who_is_in_mid_sentence_is_waited_for_and_an_eager_agent_waits_less() ->
         (Evidence("", 300, query=0.5), Verdict.OPEN),
         (Evidence("", 450, query=0.5), Verdict.STOP),
         (Evidence("", 450, query=0.1), Verdict.GO_ON),
-        (Evidence("okay", 450, query=0.7), Verdict.GO_ON),
-        (Evidence("okay", 450, query=0.9), Verdict.STOP),
+        (Evidence("okay", 300, query=0.9), Verdict.OPEN),
+        (Evidence("okay", 450, query=0.9), Verdict.GO_ON),
         (Evidence("", 450, below_db=12, query=0.9), Verdict.GO_ON),
     ],
 )

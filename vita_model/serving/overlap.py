@@ -26,8 +26,6 @@ SURE = 0.7
 """From this probability of a query on there is no need to hear more of it."""
 LIKELY = 0.3
 """When the decision is due so much is enough: an interruption costs less than a question."""
-DESPITE_WORDS = 0.8
-"""So much it takes where only a backchannel was understood."""
 SHORT_MS = 700
 """Sounds up to here that hold no clear word are hums."""
 FEW = 3
@@ -81,7 +79,7 @@ def judge(evidence: Evidence) -> Verdict:
     if evidence.query is None:
         stop = late and len(words) >= FEW
     elif not clear and words and (len(words) > 1 or words[0] in BACKCHANNELS):
-        stop = evidence.query >= DESPITE_WORDS
+        stop = False  # the words are a backchannel's, whatever it sounds like
     else:
         stop = evidence.query >= (LIKELY if late else SURE)
     if stop:

@@ -6,7 +6,7 @@ as it is; the classifier learns from its rows. Run it with
 
     python -m vita_model.training.addressed --out addressed.safetensors
 
-Voices and sentences of the duplex set are left out, so that it can judge the result.
+Voices of the duplex set are left out, so that it can judge the result.
 """
 
 from __future__ import annotations
