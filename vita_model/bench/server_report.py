@@ -75,13 +75,19 @@ def _cuts(found: Found) -> list[str]:
 def draw(found: Found, path: Path) -> None:
     """Write a PNG: first sound by case, speech made and first sound by sessions at once."""
     mpl.use("Agg")
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4), layout="constrained")
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.4), layout="constrained")
     _draw_latencies(found, left)
     _draw_levels(found, middle, right)
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(frameon=False, fontsize=8)
+            axes.legend(
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.14),
+                ncols=2,
+                frameon=False,
+                fontsize=8,
+            )
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -109,7 +115,7 @@ def _draw_levels(found: Found, speed: Axes, first: Axes) -> None:
     if talking:
         ideal = [talking[0].speed / talking[0].sessions * count for count in counts]
         speed.plot(counts, ideal, "--", color=_GREY, label="N times one in conversation")
-    speed.set_title("Speech heard in a second, all sessions, s", loc="left", fontsize=11)
+    speed.set_title("Seconds of speech in a second, all sessions", loc="left", fontsize=11)
     first.set_title("First sound by sessions at once, ms", loc="left", fontsize=11)
     for axes in (speed, first):
         axes.set_xticks(counts)
