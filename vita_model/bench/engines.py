@@ -45,6 +45,10 @@ HALF_BILLION = Qwen2Config(
 """The sizes of Qwen2.5-0.5B: 494 million parameters."""
 
 
+_BLOCK = 128
+"""Rows of a block of vLLM's cache on a CPU."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What is asked: so many prompts of random tokens at once, each answered at full length."""
@@ -231,9 +235,9 @@ def contenders(
         model.save_pretrained(folder)
         PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
         room = work.prompt + work.answer + 16
-        settings = VllmSettings(
-            folder, limit=room, answers=max(work.streams), cache_bytes=1 << 30, eager=True
-        )
+        most = max(work.streams)
+        cache = 4 * most * (room + _BLOCK) * LanguageModel(stock_weights(model)).row_bytes
+        settings = VllmSettings(folder, limit=room, answers=most, cache_bytes=cache, eager=True)
         yield Hosted(VLLM, VllmEngine(settings, tokenizer, states=markers, grammars=grammars))
     yield Generate(model)
     yield Hosted(
