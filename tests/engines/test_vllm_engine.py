@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.engines import small
 from tests.engines.contract import CHECKS, Check
 from tests.engines.host import Host
+from vita_model.engine.engine import EngineStoppedError
 from vita_model.engine.grammar import Grammars
+from vita_model.engine.voice import State
 
 pytestmark = pytest.mark.unit
 
@@ -21,13 +25,12 @@ needs_vllm = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def started(folder: Path) -> Host:
     from vita_model.engine.vllm_engine import VllmEngine
     from vita_model.engine.vllm_settings import VllmSettings
 
     settings = VllmSettings(
-        small.save(tmp_path_factory.mktemp("small")),
+        small.save(folder),
         "float32",
         limit=small.LIMIT,
         answers=8,
@@ -36,7 +39,12 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     )
     grammars = Grammars(small.tokenizer(), small.marks())
     engine = VllmEngine(settings, small.tokenizer(), states=small.states(), grammars=grammars)
-    found = Host(engine, small.LIMIT)
+    return Host(engine, small.LIMIT)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    found = started(tmp_path_factory.mktemp("small"))
     yield found
     found.close()
 
@@ -46,6 +54,25 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_contract(check: Check, host: Host) -> None:
     await check(host)
+
+
+@needs_vllm
+@pytest.mark.slow
+async def test_when_vllm_dies_answers_fail_and_the_engine_stands_still(tmp_path: Path) -> None:
+    before = set(psutil.Process().children(recursive=True))
+    host = started(tmp_path)
+    stream, _ = host.begin("dies", [5, 6, 7], limit=550)
+    reading = stream.events()
+    assert isinstance(await anext(reading), State)
+    for process in set(psutil.Process().children(recursive=True)) - before:
+        process.kill()
+    with pytest.raises(EngineStoppedError, match="restart"):
+        _ = [event async for event in reading]
+    with pytest.raises(EngineStoppedError, match="restart"):
+        await host.ask("later", [5, 6, 7], limit=4)
+    still = host.engine.stats().step_s
+    assert 0 < still < host.engine.stats().step_s  # the watchdog ends the server by this
+    host.close()
 
 
 @pytest.mark.skipif(INSTALLED, reason="vLLM is installed")
