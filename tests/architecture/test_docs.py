@@ -27,3 +27,10 @@ def test_the_site_is_built_without_a_warning_and_has_what_the_code_says(tmp_path
         "first-call.html": "/twilio/voice",
     }.items():
         assert says in (tmp_path / page).read_text(encoding="utf-8"), page
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    numbers = [file.name[:4] for file in (ROOT / "docs" / "decisions").glob("0*.md")]
+    assert len(set(numbers)) == len(numbers) > 50
+    for file in (ROOT / "docs" / "decisions").glob("0*.md"):
+        assert file.read_text(encoding="utf-8").startswith(f"# {int(file.name[:4])}."), file.name
