@@ -119,9 +119,8 @@ def load_parts(folder: Path = FOLDER) -> TinyParts:
     counted = _strip(weights, "word_model.")
     eye = Eye(VisionConfig(**config["vision"]), language.shape.width)
     _fill(eye, weights, "vision.")
-    parts = (encoder, adapter, eye, codec, decoder, speller, *([reader] if reader else []))
-    parts += (addressed,) if addressed else ()
-    own = sum(p.numel() for part in parts for p in part.parameters())
+    parts = (encoder, adapter, reader, addressed, eye, codec, decoder, speller)
+    own = sum(p.numel() for part in parts if part is not None for p in part.parameters())
     delta = sum(v.numel() for n, v in weights.items() if n.startswith("language."))
     return TinyParts(
         encoder,

@@ -154,14 +154,10 @@ def vad(
 
     try:
         from vita_model.bench import vad as measuring
-
-        counts = [int(count) for count in sessions.split(",")]
     except ImportError:
         typer.echo("psutil is missing: pip install 'vita-agent[bench]'.", err=True)
         raise typer.Exit(EXIT_BAD_SETTING) from None
-    except ValueError:
-        typer.echo("--sessions takes numbers like 1,8,64.", err=True)
-        raise typer.Exit(EXIT_BAD_SETTING) from None
+    counts = _numbers("--sessions", sessions)
     samples, rate = soundfile.read(min(CALLERS.glob("*.wav")), dtype="float32")
     memory = measuring.memory_mb()
     costs = measuring.measure(soxr.resample(samples, rate, VAD_RATE), counts)
@@ -258,8 +254,6 @@ def engines(
     plot: Annotated[Path | None, typer.Option(help="Draw the figures into this PNG.")] = None,
 ) -> None:
     """Both engines beside transformers' generate: a random model of half a billion parameters."""
-    from tempfile import TemporaryDirectory
-
     from vita_model.bench import engines as measuring
     from vita_model.bench.engines_report import as_json, as_markdown, draw, from_json, joined
     from vita_model.engine.vllm_settings import VllmMissingError
@@ -269,8 +263,7 @@ def engines(
     except ValueError as error:
         typer.echo(f"{out} cannot be added to: {error}.", err=True)
         raise typer.Exit(EXIT_BAD_SETTING) from None
-    levels = tuple(int(number) for number in streams.split(","))
-    work = measuring.Work(levels, prompt, answer, rounds)
+    work = measuring.Work(_numbers("--streams", streams), prompt, answer, rounds)
     status = Console(stderr=True).status("starting")
     with TemporaryDirectory() as folder, status:
         model = measuring.random_model(measuring.HALF_BILLION)
@@ -293,6 +286,15 @@ def engines(
         markdown.write_text(as_markdown(table) + "\n")
     if plot is not None:
         draw(table, plot)
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    """Numbers parted by commas."""
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        typer.echo(f"{option} takes numbers like 1,8,64.", err=True)
+        raise typer.Exit(EXIT_BAD_SETTING) from None
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -20,6 +20,7 @@ from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 from vita_model.engine.voice import Request, Samples, Text, UserSpeech, VoiceModel
 from vita_model.prompt import TRANSCRIBE
 from vita_model.speech.chinese import spoken_chinese
+from vita_model.speech.numbers import ONES
 
 _AMERICAN = {
     "centre": "center",
@@ -48,7 +49,6 @@ _TIME = re.compile(r"\b(\d{1,2}):(\d\d)\b")
 _HALF_DAY = re.compile(r"(?<=\d) ?([ap])\.? ?m\b\.?", re.IGNORECASE)
 _CLOCK = re.compile(r"\bo'clock\b", re.IGNORECASE)
 _OH = re.compile(r"\b(?:oh|o)(?= \d)|(?<=\d )(?:oh|o)\b", re.IGNORECASE)
-_ONES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _ZEROS = re.compile(r"(?<![\d.,:])0\d*(?![\d]|[.,:]\d)")
 _DIGITS = re.compile(r"(?<=\d) (?=\d)")
 
@@ -67,7 +67,7 @@ def english(text: str) -> str:
 
 
 def _apart(match: re.Match[str]) -> str:
-    return " ".join(_ONES[int(digit)] for digit in match.group())
+    return " ".join(ONES[int(digit)] for digit in match.group())
 
 
 def _time(match: re.Match[str]) -> str:

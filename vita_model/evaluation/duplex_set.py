@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from vita_model.evaluation.duplex_sounds import RATE, Samples, across_the_room, cough, music
-from vita_model.training.channel import coloured_noise, level, telephone
+from vita_model.training.channel import coloured_noise, level, telephone, trimmed
 from vita_model.training.voices import Clip, at_rate, espeak_as, flite
 
 Kind = Literal["query", "backchannel", "cough", "music", "side talk", "late query"]
@@ -122,7 +122,7 @@ def _case(half: Half, kind: Kind, text: str, openings: list[str], key: list[int]
         voice,
         snr,
         _on_line(level(opening, CALLER_DB), hiss),
-        _on_line(level(_trimmed(sound), decibels), hiss),
+        _on_line(level(trimmed(sound), decibels), hiss),
         telephone(hiss),
         before,
     )
@@ -133,7 +133,7 @@ def _spoken(chance: random.Random, text: str, voice: str) -> Clip:
         clip = flite(chance, text, voice)
     else:
         clip = espeak_as(chance, text, voice)
-    return Clip(_trimmed(at_rate(clip, RATE)), RATE, clip.voice)
+    return Clip(trimmed(at_rate(clip, RATE)), RATE, clip.voice)
 
 
 def _late(chance: random.Random, text: str, voice: str) -> tuple[Samples, float]:
@@ -142,12 +142,6 @@ def _late(chance: random.Random, text: str, voice: str) -> tuple[Samples, float]
     pause = np.zeros(int(chance.uniform(0.04, 0.35) * RATE), np.float32)
     same = level(second, float(10 * np.log10(np.mean(np.square(first)) + 1e-9)))
     return np.concatenate([first, pause, same]), (len(first) + len(pause)) / RATE
-
-
-def _trimmed(samples: Samples) -> Samples:
-    """Without the silence before and after."""
-    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
-    return samples[loud[0] : loud[-1] + 1] if len(loud) else samples
 
 
 def _on_line(samples: Samples, hiss: Samples) -> Samples:

@@ -17,6 +17,7 @@ import soxr
 
 from vita_model.engine.voice import Samples
 from vita_model.evaluation.suite import EvaluationError
+from vita_model.onnx_network import network
 
 RATE = 16_000
 WINDOW = round(9.01 * RATE)
@@ -39,18 +40,9 @@ class Opinion:
 @cache
 def _session() -> Any:
     spec = importlib.util.find_spec("speechmos")
-    try:
-        import onnxruntime  # noqa: PLC0415 - an extra
-    except ImportError:
-        spec = None
     if spec is None or spec.origin is None:
         raise EvaluationError("The guess of marks is missing: pip install 'vita-agent[eval]'.")
-    file = Path(spec.origin).parent / "dnsmos_models" / "sig_bak_ovr.onnx"
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        str(file), sess_options=options, providers=["CPUExecutionProvider"]
-    )
+    return network(Path(spec.origin).parent / "dnsmos_models" / "sig_bak_ovr.onnx")
 
 
 def opinion(samples: Samples, rate: int) -> Opinion:

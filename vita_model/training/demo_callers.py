@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from vita_model.training import voices
-from vita_model.training.channel import RATE, level
+from vita_model.training.channel import RATE, level, trimmed
 from vita_model.training.corpora import held_out_readers
 
 LINES = (
@@ -46,7 +46,7 @@ def make(folder: Path) -> None:
     pieces: list[voices.Samples] = []
     for digit in HUMAN_DIGITS[1]:
         samples, rate = soundfile.read(ASTERISK / f"{digit}.wav", dtype="float32")
-        pieces.append(_trim(voices.at_rate(voices.Clip(samples, rate, "human"), RATE)))
+        pieces.append(trimmed(voices.at_rate(voices.Clip(samples, rate, "human"), RATE)))
         pieces.append(np.zeros(RATE // 8, np.float32))
     _write(folder / f"{HUMAN_DIGITS[0]}.wav", np.concatenate(pieces))
 
@@ -59,14 +59,7 @@ def questions(folder: Path) -> None:
         _write(folder / f"{name}.flac", voices.at_rate(clip, RATE))
 
 
-def _trim(samples: voices.Samples) -> voices.Samples:
-    """Without the silence before and after."""
-    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
-    kept: voices.Samples = samples[loud[0] : loud[-1] + 1]
-    return kept
-
-
 def _write(path: Path, samples: voices.Samples) -> None:
     edge = np.zeros(RATE // 12, np.float32)
-    samples = np.concatenate([edge, level(_trim(samples), -22), edge])
+    samples = np.concatenate([edge, level(trimmed(samples), -22), edge])
     soundfile.write(path, samples, RATE, "PCM_16")

