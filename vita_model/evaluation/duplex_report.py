@@ -175,7 +175,10 @@ def draw(runs: dict[Over, list[Outcome]], path: Path) -> None:
         axes.grid(color="#e6eaef", axis="y")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=9, loc="lower right")
+    shares.legend(
+        frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3
+    )
+    times.legend(frameon=False, fontsize=9, loc="lower right")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
