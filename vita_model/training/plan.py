@@ -125,29 +125,34 @@ def _memory(recipe: Recipe, stage: Stage, config: VitaConfig, learning: int, fro
 def table(recipe: Recipe, plans: Sequence[StagePlan]) -> Table:
     """The plan for people."""
     shown = Table(title=f"{recipe.name}: what training takes", show_lines=True)
-    for title in ("stage", "learns", "parameters", "fixed", "examples", "steps"):
-        shown.add_column(title, justify="left" if title in ("stage", "learns") else "right")
-    shown.add_column("positions a step, at most", justify="right")
-    shown.add_column("devices", justify="right")
-    shown.add_column("GB a device", justify="right")
+    shown.add_column("stage", max_width=17)
+    shown.add_column("learns", no_wrap=True)
+    shown.add_column("parameters", justify="right", no_wrap=True)
+    shown.add_column("takes", justify="right", no_wrap=True)
     for one in plans:
         stage = one.stage
-        parts = "\n".join(
+        parts = [
             f"{part} (x{stage.optimiser.rates[part] / stage.optimiser.rate:g})"
             if part in stage.optimiser.rates
             else part
             for part in one.learning
-        )
+        ]
+        takes = {
+            "examples": one.examples,
+            "steps": one.steps,
+            "rows a step": one.positions,
+            "devices": stage.batch.devices,
+        }
         shown.add_row(
-            f"{stage.id} {stage.title}\nrate {stage.optimiser.rate:g}, batch {stage.batch.total}",
-            parts,
-            "\n".join(f"{count:,}" for count in one.learning.values()),
-            f"{one.frozen:,}",
-            "-" if one.examples is None else f"{one.examples:,}",
-            "-" if one.steps is None else f"{one.steps:,}",
-            "-" if one.positions is None else f"{one.positions:,}",
-            str(stage.batch.devices),
-            f"{one.device_bytes / 1e9:.1f}",
+            f"{stage.id} {stage.title}\nrate {stage.optimiser.rate:g}\nbatch {stage.batch.total}",
+            "\n".join([*parts, "fixed"]),
+            "\n".join(f"{count:,}" for count in [*one.learning.values(), one.frozen]),
+            "\n".join(
+                [
+                    *(f"{count:,} {what}" for what, count in takes.items() if count is not None),
+                    f"{one.device_bytes / 1e9:.1f} GB a device",
+                ]
+            ),
         )
     return shown
 

@@ -19,16 +19,15 @@ def table(recipe: TinyRecipe, place: Place) -> Table:
     data = recipe.data or place.work / "data"
     sizes = part_sizes(place)
     shown = Table(title=f"{recipe.name}: what training takes, one core", show_lines=True)
-    for title in ("stage", "learns", "parameters", "starts from", "steps", "rate", "data"):
-        shown.add_column(title, justify="right" if title in ("parameters", "steps") else "left")
+    shown.add_column("stage", max_width=20)
+    for title in ("learns", "takes"):
+        shown.add_column(title, justify="right", no_wrap=True)
+    shown.add_column("data", max_width=22)
     for stage in recipe.stages:
         shown.add_row(
-            f"{stage.id} {stage.title}",
-            stage.learns,
-            f"{sizes[stage.learns]:,}",
-            stage.start or "nothing",
-            f"{stage.steps:,}",
-            f"{stage.rate:g}",
+            f"{stage.id}\n{stage.title}",
+            f"{stage.learns}\n{sizes[stage.learns]:,}",
+            f"from {stage.start or 'nothing'}\n{stage.steps:,} steps\nrate {stage.rate:g}",
             _data(stage, [path.name for path in data.glob("*.pt")] if data.exists() else []),
         )
     return shown
