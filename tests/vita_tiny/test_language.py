@@ -126,3 +126,16 @@ def test_any_qwen2_with_biases_is_computed_as_the_stock_class_does() -> None:
     found = fast.logits(fast.extend(fast.cache(8), fast.rows(ids), ids))
     assert int(found.argmax()) == int(wanted.argmax())
     assert torch.nn.functional.cosine_similarity(found, wanted, dim=0) > 0.999
+
+
+@pytest.mark.parametrize("kind", ["AVX2", "AVX512"])
+def test_long_prompts_come_out_as_the_stock_class_has_them_on_any_cpu(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: kind)
+    language = LanguageModel(qwen2_weights(small.model()))
+    names = list(range(40))
+    hidden = language.extend(language.cache(), language.rows(names), names).float()
+    with torch.inference_mode():
+        wanted = small.model().model(torch.tensor([names])).last_hidden_state[0, -1]
+    assert float(torch.nn.functional.cosine_similarity(hidden, wanted, dim=0)) > 0.999
