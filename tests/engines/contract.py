@@ -14,7 +14,7 @@ from tests.engines import small
 from tests.engines.host import Answer, Host
 from vita_model.engine.engine import RowsError
 from vita_model.engine.job import Cancelled
-from vita_model.engine.voice import State, Text, ToolError, ToolSpec
+from vita_model.engine.voice import Done, State, Text, ToolError, ToolSpec
 
 Check = Callable[[Host], Awaitable[None]]
 MARKS, STATES = small.marks(), small.states()
@@ -95,6 +95,21 @@ async def prompts_computed_ahead_make_no_difference(host: Host) -> None:
     answer = await host.ask("ahead", names, heard=rows, limit=8)
     likeliest(names, rows, answer, 8)
     assert answer.usage.cached_tokens >= 256
+
+
+async def what_is_computed_ahead_gives_way(host: Host) -> None:
+    """To the next answer of its session, which is the same as without it."""
+    names = ids(400, 44)
+    ahead, _ = host.begin("ahead", names[:390], expects=(), ahead=True)
+    answer = await host.ask("ahead", names, limit=4)
+    likeliest(names, {}, answer, 4)
+    try:
+        async for event in ahead.events():
+            assert isinstance(event, Done)
+    except Cancelled:
+        pass
+    again, _ = host.begin("ahead", names[:390], expects=(), ahead=True)
+    assert [type(event) async for event in again.events()] == [Done]
 
 
 async def what_was_cut_is_forgotten(host: Host) -> None:
@@ -250,6 +265,7 @@ async def what_runs_at_the_end_is_told(host: Host) -> None:
 CHECKS: tuple[Check, ...] = (
     answers_are_those_of_transformers,
     prompts_computed_ahead_make_no_difference,
+    what_is_computed_ahead_gives_way,
     what_was_cut_is_forgotten,
     conversations_do_not_mix,
     the_state_comes_first,

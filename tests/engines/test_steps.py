@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,8 @@ from vita_model.engine.guesses import MOST, Guesses
 from vita_model.engine.job import Cancelled, Job, Prompt
 from vita_model.engine.language import LanguageModel, Segment
 from vita_model.engine.packed import qwen2_weights
-from vita_model.engine.torch_engine import ALONE_ROWS, BESIDE_ROWS, TorchEngine
+from vita_model.engine.scheduler import IDLE, NORMAL
+from vita_model.engine.torch_engine import AHEAD_ROWS, ALONE_ROWS, BESIDE_ROWS, TorchEngine
 from vita_model.engine.voice import Call, State, Text
 
 pytestmark = pytest.mark.unit
@@ -61,11 +63,21 @@ class Steps:
         )
 
     def ask(self, session: str, rows: int, limit: int = 400) -> Asked:
+        prompt = Prompt(self.names(rows), {}, ("query",))
+        return self._submit(session, prompt, limit=limit)
+
+    def ahead(self, session: str, names: list[Hashable], least: int = 1) -> Asked:
+        """A prompt that is computed ahead."""
+        return self._submit(session, Prompt(names, {}), ahead=True, least=least)
+
+    def names(self, rows: int) -> list[Hashable]:
+        """So many tokens, of each number the same."""
         torch.manual_seed(rows)
-        names = torch.randint(0, 250, (rows,)).tolist()
+        return [*torch.randint(0, 250, (rows,)).tolist()]
+
+    def _submit(self, session: str, prompt: Prompt, **plan: Any) -> Asked:
         events, ends, left = list[State | Text | Call](), list[BaseException | None](), Event()
-        prompt = Prompt(names, {}, ("query",))
-        job = Job(session, prompt, events.append, ends.append, left.is_set, limit=limit)
+        job = Job(session, prompt, events.append, ends.append, left.is_set, **plan)
         self.engine.submit(job)
         return Asked(job, events, ends, left)
 
@@ -144,6 +156,57 @@ def test_what_is_cancelled_is_gone_after_a_step(steps: Steps) -> None:
     assert len(writer.events) == told
     assert other.job.usage.output_tokens > before
     assert steps.engine.stats().replies == 1
+
+
+def test_what_is_computed_ahead_holds_up_nobody(steps: Steps) -> None:
+    ahead = steps.ahead("ahead", steps.names(600))
+    assert steps.engine.urgency() == IDLE
+    assert steps.step() == AHEAD_ROWS
+    long = steps.ask("long", 500, limit=30)
+    assert steps.engine.urgency() == NORMAL
+    left = len(ahead.job.pending)
+    assert steps.step() == ALONE_ROWS
+    while not long.ends:
+        steps.step()
+    assert len(ahead.job.pending) == left
+    assert steps.engine.urgency() == IDLE
+    steps.until_end(ahead)
+    assert ahead.ends == [None]
+    assert steps.engine.urgency() is None
+
+
+def test_what_is_computed_ahead_gives_way_to_the_sessions_next_answer(steps: Steps) -> None:
+    plain = steps.ask("plain", 600, limit=9)
+    steps.until_end(plain)
+    ahead = steps.ahead("same", steps.names(600)[:590])
+    steps.step()
+    asked = steps.ask("same", 600, limit=9)
+    steps.step()
+    assert [type(end) for end in ahead.ends] == [Cancelled]
+    assert asked.job.usage.cached_tokens == AHEAD_ROWS
+    steps.until_end(asked)
+    assert asked.text == plain.text
+
+
+def test_what_is_computed_ahead_waits_for_the_sessions_answer_before_it(steps: Steps) -> None:
+    asked = steps.ask("same", 200, limit=9)
+    ahead = steps.ahead("same", steps.names(300))
+    steps.until_end(asked)
+    assert asked.ends == [None]
+    assert not ahead.ends
+    steps.until_end(ahead)
+    assert ahead.ends == [None]
+
+
+def test_too_few_rows_are_not_computed_ahead_and_nothing_is_forgotten(steps: Steps) -> None:
+    asked = steps.ask("same", 100, limit=9)
+    steps.until_end(asked)
+    assert asked.job.cache is not None
+    kept = list(asked.job.cache.rows)
+    ahead = steps.ahead("same", [*steps.names(100)[:90], *range(15)], least=16)
+    assert steps.step() == 0
+    assert ahead.ends == [None]
+    assert asked.job.cache.rows == kept
 
 
 class Oracle(Guesses):

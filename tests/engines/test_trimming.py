@@ -9,6 +9,7 @@ from vita_model.engine.trimming import Cut, TurnSize, cut
 pytestmark = pytest.mark.unit
 
 ASKED, SAID = TurnSize(30, 30, opens=True), TurnSize(20, 20, opens=False)
+CLOSED = TurnSize(20, 20, opens=False, closes=True)
 SHOWN = TurnSize(130, 30, opens=True)
 
 
@@ -70,3 +71,37 @@ def test_words_that_take_more_than_their_sound_are_counted() -> None:
     turns = [terse, SAID] * 20
     for end, found in enumerate(grown(turns, 200), 1):
         assert length(turns[:end], found) <= 200
+
+
+def test_a_cut_is_known_with_the_answer_before_it() -> None:
+    turns: list[TurnSize] = []
+    found = set()
+    for _ in range(200):
+        turns += [ASKED, CLOSED]
+        known = cut(turns, 1_000)
+        found.add(known)
+        assert cut([*turns, ASKED], 1_000) == known
+        assert cut([*turns, SAID, ASKED], 1_000) == known
+        assert length(turns, known) <= 1_000
+    assert len(found) > 10
+
+
+@pytest.mark.parametrize("kept", [1, 5, 19])
+def test_an_answer_that_is_shortened_afterwards_does_not_move_its_cut(kept: int) -> None:
+    shorter = TurnSize(kept, kept, opens=False, closes=True)
+    for exchanges in range(1, 200):
+        turns = [ASKED, CLOSED] * exchanges
+        assert cut([*turns[:-1], shorter, ASKED], 1_000) == cut(turns, 1_000)
+
+
+def test_the_exchange_just_over_is_kept_whole() -> None:
+    large = TurnSize(660, 30, opens=True)
+    turns = [ASKED, CLOSED] * 6 + [large, CLOSED]
+    assert cut(turns[:-1], 1_000) == Cut()
+    assert cut(turns, 1_000) == Cut(first=10, whole=12)
+
+
+def test_a_turn_that_is_larger_than_the_reserve_is_cut_for_when_it_comes() -> None:
+    turns = [ASKED, CLOSED] * 17
+    assert cut(turns, 1_000) == Cut()
+    assert cut([*turns, TurnSize(200, 200, opens=True)], 1_000).first > 0

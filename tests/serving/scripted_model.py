@@ -62,9 +62,11 @@ class ScriptedModel:
     forgotten: list[str] = field(default_factory=list)
     certain: str = ""
     prepared: list[str] = field(default_factory=list)
+    ahead: list[Request] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
     broken: bool = False
+    short_sighted: bool = False
     input_rate: int = 16_000
     hears_in_chunks: bool = False
     output_rate: int = RATE
@@ -101,6 +103,11 @@ class ScriptedModel:
 
     async def prepare(self, session_id: str, instructions: str, tools: Sequence[ToolSpec]) -> None:
         self.prepared.append(instructions)
+
+    async def look_ahead(self, request: Request) -> None:
+        if self.short_sighted:
+            raise RuntimeError("no foresight")
+        self.ahead.append(request)
 
     async def reply(self, request: Request) -> AsyncIterator[ReplyEvent]:
         if self.broken:

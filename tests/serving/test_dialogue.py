@@ -27,6 +27,7 @@ from vita_model.serving.effects import (
     CancelHearing,
     CancelReply,
     Hear,
+    LookAhead,
     Prepare,
     See,
     StartReply,
@@ -654,6 +655,61 @@ def test_the_prompt_is_prepared_when_it_changes() -> None:
     (prepare,) = talk.all(Prepare)
     assert prepare.instructions == "Be brief."
     assert [tool.name for tool in prepare.tools] == ["lookup_order"]
+
+
+def test_after_an_answer_the_next_prompt_is_computed_ahead() -> None:
+    talk = Talk(instructions="Be brief.")
+    _user_text(talk)
+    talk.send("response.create", response={"instructions": "Sing."})
+    assert talk.all(LookAhead) == []
+    talk.reply()
+    (ahead,) = talk.all(LookAhead)
+    assert ahead.request.entries == [UserText("hi"), AssistantText("It is nine.")]
+    assert ahead.request.instructions == "Be brief."
+
+
+def test_nothing_is_computed_ahead_while_the_next_answer_is_due() -> None:
+    talk = Talk(tools=[TOOL])
+    _user_text(talk)
+    talk.send("response.create")
+    talk.send("response.create")
+    talk.reply()
+    assert talk.all(LookAhead) == []
+    talk.reply([QUERY, *spoken("One moment."), Call("lookup_order", "{}"), DONE])
+    assert talk.all(LookAhead) == []
+    call = talk.last("response.function_call_arguments.done")["call_id"]
+    item = {"type": "function_call_output", "call_id": call, "output": "{}"}
+    talk.send("conversation.item.create", item=item)
+    assert talk.all(LookAhead) == []
+
+
+def test_a_past_or_other_instructions_are_computed_ahead() -> None:
+    talk = Talk()
+    _user_text(talk)
+    said = [{"type": "output_text", "text": "Hello."}]
+    item = {"type": "message", "role": "assistant", "content": said}
+    talk.send("conversation.item.create", item=item)
+    talk.send("session.update", session={"instructions": "Be brief."})
+    before, after = talk.all(LookAhead)
+    assert (
+        before.request.entries == after.request.entries == [UserText("hi"), AssistantText("Hello.")]
+    )
+    assert (before.request.instructions, after.request.instructions) == ("", "Be brief.")
+
+
+@pytest.mark.parametrize(("heard_ms", "looks"), [(600, 1), (0, 0)])
+def test_an_answer_that_was_cut_is_computed_ahead_as_far_as_it_was_heard(
+    heard_ms: int, looks: int
+) -> None:
+    talk = Talk()
+    reply_id = _speaking(talk)
+    talk.send("response.cancel", response_id=reply_id)
+    item_id = talk.last("response.output_item.added")["item"]["id"]
+    assert talk.all(LookAhead) == []
+    talk.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=heard_ms)
+    assert [look.request.entries[-1] for look in talk.all(LookAhead)] == [
+        AssistantText("one two")
+    ] * looks
 
 
 def test_an_answer_may_have_settings_of_its_own() -> None:

@@ -36,6 +36,25 @@ async def _type(socket: ClientConnection, text: str) -> None:
     await send(socket, "conversation.item.create", item=item)
 
 
+async def test_the_next_prompt_is_computed_ahead_and_a_fault_in_it_costs_nothing(
+    start: Start,
+) -> None:
+    async with start() as running, running.connect() as socket:
+        await _type(socket, "hi")
+        await send(socket, "response.create")
+        await until(socket, "response.done")
+        await _type(socket, "and now?")
+        await until(socket, "conversation.item.done")
+        (ahead,) = running.model.ahead
+        assert ahead.entries == [UserText("hi"), AssistantText("I heard you.")]
+        running.model.short_sighted = True
+        for _ in range(2):
+            await send(socket, "response.create")
+            done = (await until(socket, "response.done"))[-1]
+            assert done["response"]["status"] == "completed"
+        assert len(running.model.ahead) == 1
+
+
 async def test_a_spoken_question_is_answered_aloud(start: Start, question: bytes) -> None:
     async with start() as running, running.connect() as socket:
         session: dict[str, Any] = {"audio": {"input": {"transcription": {"model": "any"}}}}

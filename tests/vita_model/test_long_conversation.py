@@ -15,6 +15,8 @@ from vita_model.processor import ContextError, VitaProcessor
 pytestmark = pytest.mark.unit
 
 SOUND_ROWS = 100
+OPENING = len("assistant\n")
+"""Bytes that stand before an answer; the caller's turn has others there."""
 WORDS = "How late is it?"
 
 
@@ -23,9 +25,9 @@ def processor() -> VitaProcessor:
     return VitaProcessor(tokenizer(), TINY)
 
 
-def spoken(number: int) -> UserSpeech:
-    rows = torch.zeros(SOUND_ROWS, TINY.language.hidden_size)
-    return UserSpeech(Heard(WORDS, Block(number, rows), 5.0))
+def spoken(number: int, rows: int = SOUND_ROWS) -> UserSpeech:
+    sound = torch.zeros(rows, TINY.language.hidden_size)
+    return UserSpeech(Heard(WORDS, Block(number, sound), 5.0))
 
 
 def prompts(processor: VitaProcessor, turns: int) -> list[list[object]]:
@@ -59,6 +61,23 @@ def test_words_stay_where_sound_goes(processor: VitaProcessor) -> None:
     assert 0 not in heard
     text = processor.tokenizer.decode([name for name in last if isinstance(name, int)])
     assert text.count(WORDS) == 14 - len(heard)
+
+
+def test_what_the_next_prompt_begins_with_is_known_with_the_answer(
+    processor: VitaProcessor,
+) -> None:
+    entries: list[Entry] = []
+    cuts, before = 0, list[object]()
+    for number in range(60):
+        asked = [*entries, spoken(number, rows=30)]
+        names = list(lay_out(Request("s", "", [], asked, max_tokens=200), processor).prompt.names)
+        assert shared(before, names) >= len(before) - OPENING
+        entries = [*asked, AssistantText("Ten past four.")]
+        before = list(
+            lay_out(Request("s", "", [], entries, max_tokens=200), processor).prompt.names
+        )
+        cuts += shared(names, before) < len(names)
+    assert 2 <= cuts <= 20
 
 
 def test_a_last_turn_that_is_too_long_is_refused(processor: VitaProcessor) -> None:

@@ -31,6 +31,7 @@ class Engine(Lane, Protocol):
 
     A job ends once: with None, `Cancelled`, `RowsError`, a `ToolError` when its tools cannot be
     offered, or `EngineStoppedError`. What is wrong with one job harms no other.
+    A job that computes ahead gives way to the next one of its session.
     """
 
     def submit(self, job: Job) -> None:

@@ -56,6 +56,9 @@ class Job:
         emit: Takes the events of the answer, in the engine's thread.
         end: Called once, with None or with what went wrong (`Cancelled` when not wanted).
         cancelled: Asked before every step.
+        least: With fewer rows than this to compute, a prompt alone is left as it is.
+        ahead: A prompt alone that is computed while nobody waits for anything; it ends with `Cancelled`
+            once its session has another job, which goes on from the rows computed so far.
     """
 
     session_id: str
@@ -68,6 +71,8 @@ class Job:
     parallel_calls: bool = True
     limit: int = 400
     sampling: Sampling = LIKELIEST
+    least: int = 1
+    ahead: bool = False
     usage: Usage = field(default_factory=Usage)
     begin: float = field(default_factory=time.perf_counter)
     cache: Cache | None = None

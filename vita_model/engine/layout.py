@@ -51,11 +51,12 @@ class _Turn:
     after: list[Hashable] = field(default_factory=list)
     image_rows: int = 0
     opens: bool = False
+    closes: bool = False
 
     @property
     def size(self) -> TurnSize:
         words = len(self.before) + len(self.after)
-        return TurnSize(words + len(self.shown), words, self.opens)
+        return TurnSize(words + len(self.shown), words, self.opens, self.closes)
 
 
 @dataclass(slots=True)
@@ -128,13 +129,29 @@ def with_pictures(entries: Sequence[Entry]) -> list[tuple[Entry, Seen | None]]:
     return pairs
 
 
+def closing_answers(entries: Sequence[Entry]) -> list[bool]:
+    """For each entry, whether it is an answer after which it is for the caller to speak.
+
+    Words before or after a tool call pass the time until its result is known.
+    """
+    ends = [None, *entries, None]
+    return [
+        isinstance(entry, AssistantText)
+        and not isinstance(before, ToolCall)
+        and not isinstance(after, ToolCall)
+        for before, entry, after in zip(ends, entries, ends[2:], strict=False)
+    ]
+
+
 def _turns(entries: Sequence[Entry], chat: Chat) -> _Turns:
     laid = _Turns(marker=chat.query)
-    for entry, seen in with_pictures(entries):
+    pairs = with_pictures(entries)
+    closing = closing_answers([entry for entry, _ in pairs])
+    for (entry, seen), closes in zip(pairs, closing, strict=True):
         if isinstance(entry, AssistantText | ToolCall):
             if laid.turns:  # the weights know conversations that the caller opens
                 names = _said(entry, chat, laid.marker, opened=not laid.answered)
-                laid.turns.append(_Turn(names))
+                laid.turns.append(_Turn(names, closes=closes))
                 laid.answered = True
             continue
         if isinstance(entry, SystemText):

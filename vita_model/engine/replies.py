@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Protocol
 
 from vita_model.engine.answering import Answering, Speech, Stream
 from vita_model.engine.engine import Engine
-from vita_model.engine.job import Job, Prompt
+from vita_model.engine.job import Cancelled, Job, Prompt
 from vita_model.engine.layout import Laid
 from vita_model.engine.scheduler import Lane, Scheduler
 from vita_model.engine.voice import Audio, Done, ReplyEvent, Request, State, Text
+
+WORTH_ROWS = 16
+"""New rows worth a pass of the language model of their own: it takes about as long as for one."""
 
 
 class SpeechLane(Lane, Protocol):
@@ -45,10 +49,41 @@ class Replies:
     def __init__(self, engine: Engine, mouth: SpeechLane, scheduler: Scheduler) -> None:
         self._engine, self._mouth, self._scheduler = engine, mouth, scheduler
 
-    async def compute(self, session_id: str, prompt: Prompt) -> None:
-        """Bring a session's cache to a prompt, unless nobody waits for it any more."""
+    async def compute(self, session_id: str, prompt: Prompt, least: int = 1) -> None:
+        """Bring a session's cache to a prompt, unless nobody waits for it any more.
+
+        Args:
+            session_id: Whose cache.
+            prompt: All rows; answers to it are not asked for.
+            least: Rows that must be missing for it to be worth it.
+        """
         stream = Stream()
-        self._engine.submit(Job(session_id, prompt, stream.put, stream.put, stream.stopped))
+        alone = replace(prompt, expects=())
+        self._engine.submit(
+            Job(session_id, alone, stream.put, stream.put, stream.stopped, least=least)
+        )
+        async for _ in self._follow(stream):
+            pass
+
+    async def compute_ahead(self, session_id: str, prompt: Prompt) -> None:
+        """Like `compute`, while nothing else is to be done and until the session has another job."""
+        stream = Stream()
+
+        def end(error: BaseException | None) -> None:
+            stream.put(None if isinstance(error, Cancelled) else error)
+
+        alone = replace(prompt, expects=())
+        self._engine.submit(
+            Job(
+                session_id,
+                alone,
+                stream.put,
+                end,
+                stream.stopped,
+                least=WORTH_ROWS,
+                ahead=True,
+            )
+        )
         async for _ in self._follow(stream):
             pass
 

@@ -93,7 +93,7 @@ class TinyVoice:
         ids, rows = self._overheard.agreed(request.session_id, heard)
         words = transcript(ids, self.parts.tokenizer)
         certain = words.rpartition(" ")[0]  # the last one may still be cut in the middle
-        busy = self._answering[request.session_id] or self._engine.urgency() is not None
+        busy = self._answering[request.session_id] or self._engine.urgency() not in (None, IDLE)
         if busy or not self._overheard.worth_computing(request.session_id, len(ids)):
             return certain
         settled = Heard(words, (ids, rows), heard.seconds)
@@ -150,6 +150,11 @@ class TinyVoice:
         """Compute the system prompt of a session."""
         names: list[Hashable] = [*self._chat.system(system_text(instructions, tools))]
         await self._replies.compute(session_id, Prompt(names, {}))
+
+    async def look_ahead(self, request: Request) -> None:
+        """Compute the prompt of what has been said so far, the oldest left out if it is long."""
+        laid = await self._desk.run(self._scheduler, lambda: lay_out(request, self._chat))
+        await self._replies.compute_ahead(request.session_id, laid.prompt)
 
     def reply(self, request: Request) -> AsyncIterator[ReplyEvent]:
         """Stream one reply."""

@@ -18,7 +18,7 @@ from vita_model.engine.grammar import CallMarks
 from vita_model.engine.guesses import Guesses
 from vita_model.engine.job import Cancelled, Job
 from vita_model.engine.language import FEW_ROWS, LanguageModel, Segment
-from vita_model.engine.scheduler import NORMAL
+from vita_model.engine.scheduler import IDLE, NORMAL
 from vita_model.engine.voice import EngineStats, Marker
 from vita_model.engine.writer import Pen, Writer
 
@@ -26,6 +26,8 @@ ALONE_ROWS = 160
 """Rows of prompts computed in a step while nobody writes."""
 BESIDE_ROWS = 48
 """Rows of prompts computed in a step beside answers being written: they wait that long."""
+AHEAD_ROWS = 32
+"""Rows of prompts computed ahead in a step: whoever comes meanwhile waits that long."""
 MOST_WRITING = 32
 """Answers that write in one step; more take turns."""
 
@@ -35,6 +37,7 @@ class TorchEngine:
 
     A step writes one token for every answer under way, and more where a guess was right, all in one
     pass. Then it takes a bounded number of prompt rows, in turns from the jobs that still read theirs.
+    Prompts that are computed ahead come when there are no others.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class TorchEngine:
         return EngineStats(
             sessions=len(caches),
             session_limit=self._limit,
-            replies=len(self._running),
+            replies=sum(not job.ahead for job in list(self._running)),
             waiting=len(self._waiting) + len(self._inbox),
             cache_rows=sum(len(cache.rows) for cache in caches),
             cache_bytes=sum(cache.nbytes for cache in caches),
@@ -82,18 +85,26 @@ class TorchEngine:
 
     def urgency(self) -> int | None:
         """As `Lane`."""
-        return NORMAL if self._inbox or self._waiting or self._running else None
+        jobs = (*self._inbox, *self._waiting, *self._running)
+        if not jobs:
+            return None
+        return IDLE if all(job.ahead for job in jobs) else NORMAL
 
     @torch.inference_mode()
     def step(self) -> None:
         """As `Lane`."""
         while self._inbox:
-            self._waiting.append(self._inbox.popleft())
+            self._take(self._inbox.popleft())
         self._drop_cancelled()
         self._start_waiting()
         writing = [job for job in self._running if len(job.pending) == 1 and job.writing]
         self._advance(writing[:MOST_WRITING], len(writing))
-        self._read_prompts(BESIDE_ROWS if writing else ALONE_ROWS)
+        reading = [job for job in self._running if len(job.pending) > 1 or not job.writing]
+        asked = [job for job in reading if not job.ahead]
+        if asked:
+            self._read_prompts(asked, BESIDE_ROWS if writing else ALONE_ROWS)
+        elif not writing:
+            self._read_prompts(reading, AHEAD_ROWS)
 
     def stop(self) -> None:
         """As `Engine`."""
@@ -108,6 +119,15 @@ class TorchEngine:
         for job in failed:
             job.end(error)
 
+    def _take(self, job: Job) -> None:
+        """A further job; what is computed ahead for its session gives way to it."""
+        for jobs in (self._running, self._waiting):
+            for other in list(jobs):
+                if other.ahead and other.session_id == job.session_id:
+                    jobs.remove(other)
+                    other.end(Cancelled())
+        self._waiting.append(job)
+
     def _drop_cancelled(self) -> None:
         for jobs in (self._running, self._waiting):
             for job in [job for job in jobs if job.cancelled()]:
@@ -121,21 +141,29 @@ class TorchEngine:
                 continue
             self._waiting.remove(job)
             try:
-                self._start(job, busy | {job.session_id})
+                begun = self._start(job, busy | {job.session_id})
             except RowsError as error:
                 job.end(error)
-            else:
+                continue
+            if begun:
                 busy.add(job.session_id)
                 self._running.append(job)
+            else:
+                job.end(None)
 
-    def _start(self, job: Job, busy: set[str]) -> None:
+    def _start(self, job: Job, busy: set[str]) -> bool:
+        """Open the cache and cut it to what is shared; False if there is too little to compute."""
         job.cache = cache = self._open(job.session_id, busy)
         names = job.prompt.names
-        shared = min(cache.shared(names), max(len(names) - 1, 0))
+        shared = cache.shared(names)
+        if not job.prompt.expects and names and len(names) - shared < job.least:
+            return False
+        shared = min(shared, max(len(names) - 1, 0))
         checked_rows(job.prompt, names[shared:], *self.model.table.shape)
         cache.cut(shared)
         job.pending = names[shared:]
         job.usage.input_tokens, job.usage.cached_tokens = len(names), shared
+        return True
 
     def _open(self, session_id: str, busy: set[str]) -> Cache:
         """The session's cache; the least used idle one goes when there are too many."""
@@ -157,8 +185,7 @@ class TorchEngine:
         for at in range(0, len(jobs), size):
             self._pass([(job, 1) for job in jobs[at : at + size]])
 
-    def _read_prompts(self, budget: int) -> None:
-        reading = [job for job in self._running if len(job.pending) > 1 or not job.writing]
+    def _read_prompts(self, reading: Sequence[Job], budget: int) -> None:
         taken: list[tuple[Job, int]] = []
         for job in reading:
             count = min(len(job.pending), budget)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from itertools import count
 
@@ -184,6 +184,12 @@ class VitaVoice:
             self._scheduler, lambda: head(self.processor, instructions, tools)
         )
         await self._replies.compute(session_id, Prompt(names, {}))
+
+    async def look_ahead(self, request: Request) -> None:
+        """Compute the prompt of what has been said so far, the oldest left out if it is long."""
+        with suppress(ContextError):  # the next answer meets it again and reports it
+            laid = await self._desk.run(self._scheduler, lambda: lay_out(request, self.processor))
+            await self._replies.compute_ahead(request.session_id, laid.prompt)
 
     def reply(self, request: Request) -> AsyncIterator[ReplyEvent]:
         """Stream one reply.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from vita_model.engine.job import Prompt
-from vita_model.engine.layout import Laid, with_pictures
+from vita_model.engine.layout import Laid, closing_answers, with_pictures
 from vita_model.engine.trimming import TurnSize, cut
 from vita_model.engine.voice import (
     AssistantText,
@@ -75,6 +75,7 @@ class _Piece:
     seen: Block | None = None
     heard: Block | None = None
     words: str = ""
+    closes: bool = False
 
     @property
     def heavy(self) -> bool:
@@ -149,13 +150,15 @@ def _size(processor: VitaProcessor, piece: _Piece) -> TurnSize:
 
     rows = count(piece)
     words = count(piece.light()) if piece.heavy else rows
-    return TurnSize(rows, words, piece.turn.role == "user")
+    return TurnSize(rows, words, piece.turn.role == "user", piece.closes)
 
 
 def _talk(entries: Sequence[Entry]) -> _Talk:
     talk = _Talk()
-    for entry, seen in with_pictures(entries):
-        talk.pieces.append(_piece(entry, seen, talk))
+    pairs = with_pictures(entries)
+    closing = closing_answers([entry for entry, _ in pairs])
+    for (entry, seen), closes in zip(pairs, closing, strict=True):
+        talk.pieces.append(replace(_piece(entry, seen, talk), closes=closes))
     return talk
 
 

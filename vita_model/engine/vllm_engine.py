@@ -14,7 +14,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -141,6 +141,9 @@ class VllmEngine:
         if self._ended:
             job.end(EngineStoppedError("The vLLM engine has stopped; restart the model server."))
             return
+        for other in list(self._works):
+            if other.job.ahead and other.job.session_id == job.session_id:
+                self._end(other, Cancelled())
         work = _Work(job)
         if not self._works:
             self._begun = time.monotonic()
@@ -215,8 +218,10 @@ class VllmEngine:
             full = names[: len(names) // self._llm.block * self._llm.block]
             if job.prompt.expects:
                 await self._writer.write(job, rows)
-            elif full and full != session.sent[: len(full)]:
+            elif len(full) - _shared(full, session.sent) >= job.least:
                 await self._writer.compute(rows[: len(full)])
+            else:
+                return
             session.sent = full
 
     def _session(self, session_id: str) -> _Session:
@@ -249,6 +254,12 @@ def _cancel(work: _Work) -> None:
     """One that has not begun ends when it does: a task cancelled before never runs at all."""
     if work.task is not None and work.begun:
         work.task.cancel()
+
+
+def _shared(mine: Sequence[Hashable], other: Sequence[Hashable]) -> int:
+    """Length of the common beginning."""
+    pairs = enumerate(zip(mine, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(mine), len(other)))
 
 
 def _given_up(work: _Work) -> bool:

@@ -311,6 +311,19 @@ class VoiceModel(Protocol):
         """Compute the prompt of a session ahead of its first turn. Optional, only saves time."""
         ...
 
+    async def look_ahead(self, request: Request) -> None:
+        """Compute what the next prompt begins with, when an answer or a whole past was added.
+
+        Mostly it is what is kept already. After an answer that fills the context it is another: the
+        oldest turns are left out, and all behind them are computed anew. Optional, only saves time:
+        it is done while nothing else is to be done, and until the session's next reply, which goes on
+        from it. Cancelled like `reply`.
+
+        Args:
+            request: What the next reply will depend on, as far as it is known.
+        """
+        ...
+
     def reply(self, request: Request) -> AsyncIterator[ReplyEvent]:
         """Stream one reply: `State`, then `Text`/`Audio`/`Call` as they come, then `Done`.
 

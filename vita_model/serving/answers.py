@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vita_model.engine.voice import Done, Entry, Heard, ReplyEvent, Request, UserSpeech
+from vita_model.engine.voice import (
+    AssistantText,
+    Done,
+    Entry,
+    Heard,
+    ReplyEvent,
+    Request,
+    UserSpeech,
+)
 from vita_model.serving.conversation import Conversation
 from vita_model.serving.early import EarlyReply
-from vita_model.serving.effects import CancelReply, Effect, StartReply, StartSaying, sends
+from vita_model.serving.effects import (
+    CancelReply,
+    Effect,
+    LookAhead,
+    StartReply,
+    StartSaying,
+    sends,
+)
 from vita_model.serving.events import Json, ProtocolError
 from vita_model.serving.recordings import Recordings
 from vita_model.serving.reply import Reply
@@ -25,6 +40,7 @@ class Answers:
         recordings: Recordings,
         output_rate: int,
         caller_speaks: Callable[[], bool],
+        settings: Callable[[], ReplyOptions],
         clock: Callable[[], float],
         new_id: Callable[[str], str],
     ) -> None:
@@ -34,6 +50,7 @@ class Answers:
         self._conversation_id = new_id("conv")
         self._rate = output_rate
         self._caller_speaks = caller_speaks
+        self._settings = settings
         self._clock = clock
         self._new_id = new_id
         self._active: Reply | None = None
@@ -118,6 +135,15 @@ class Answers:
         """What the model would be asked if the caller's turn were not to come."""
         return self._request(options, self._conversation.entries())
 
+    def look_ahead(self) -> list[Effect]:
+        """Compute what can be for the next answer, if it is for the caller to speak before."""
+        if self._active is not None or self._queued is not None:
+            return []
+        entries = self._conversation.entries()
+        if self._conversation.pending or not entries or not isinstance(entries[-1], AssistantText):
+            return []
+        return [LookAhead(self._request(self._settings(), entries))]
+
     def anticipate(self, options: ReplyOptions, heard: Heard) -> list[Effect]:
         """Begin to answer before the turn is certain; nobody is told until it is."""
         effects = self.take_back()
@@ -151,7 +177,7 @@ class Answers:
         self._count_speech(reply, before_ms)
         if isinstance(event, Done):
             self._end(reply)
-            return [*sends(events), *self.give_next()]
+            return [*sends(events), *self.give_next(), *self.look_ahead()]
         if reply.too_long:
             self._end(reply)
             details = {"type": "incomplete", "reason": "max_output_tokens"}

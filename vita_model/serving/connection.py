@@ -31,6 +31,7 @@ from vita_model.serving.effects import (
     Hear,
     HearPartly,
     HearUpload,
+    LookAhead,
     Prepare,
     See,
     Send,
@@ -222,9 +223,10 @@ class Connection:
                     self._cancel(key)
                 case CancelHearing(hearing_id=key):
                     self._cancel(key)
-                case Prepare(instructions=instructions, tools=tools):
-                    self._cancel("prepare")
-                    self._begin("prepare", self._prepare(instructions, tools))
+                case Prepare() | LookAhead():
+                    key = type(effect).__name__
+                    self._cancel(key)
+                    self._begin(key, self._prepare(effect))
 
     def _begin(self, key: str, work: Coroutine[Any, Any, None]) -> None:
         task = self._group.create_task(work, name=key)
@@ -317,14 +319,18 @@ class Connection:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
 
-    async def _prepare(self, instructions: str, tools: Sequence[ToolSpec]) -> None:
+    async def _prepare(self, effect: Prepare | LookAhead) -> None:
         session_id = self._dialogue.session_id
         try:
             async with asyncio.timeout(self._limits.prepare):
-                await self._model.prepare(session_id, instructions, tools)
+                match effect:
+                    case Prepare(instructions=instructions, tools=tools):
+                        await self._model.prepare(session_id, instructions, tools)
+                    case LookAhead(request=request):
+                        await self._model.look_ahead(request)
         except TimeoutError:
-            log.warning("preparing a prompt took too long; the first answer will be slower")
-        except Exception:  # the first answer meets the same fault and reports it
+            log.warning("preparing a prompt took too long; the next answer will be slower")
+        except Exception:  # the next answer meets the same fault and reports it
             log.exception("preparing a prompt failed")
 
 

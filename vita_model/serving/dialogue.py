@@ -77,6 +77,7 @@ class Dialogue:
             recordings=recordings,
             output_rate=output_rate,
             caller_speaks=lambda: self._caller.speaking,
+            settings=lambda: self._session.options(None),
             clock=clock,
             new_id=ids,
         )
@@ -206,11 +207,12 @@ class Dialogue:
         effects.append(send("session.updated", session=self._public_session()))
         if (before.instructions, before.tools) != (session.instructions, session.tools):
             effects.append(Prepare(options.instructions, options.tools))
+            effects += self._answers.look_ahead()
         return effects
 
     @_handle.register
     def _create_item(self, event: CreateItem) -> list[Effect]:
-        return self._editor.create(event)
+        return [*self._editor.create(event), *self._answers.look_ahead()]
 
     @_handle.register
     def _delete_item(self, event: DeleteItem) -> list[Effect]:
@@ -222,7 +224,7 @@ class Dialogue:
 
     @_handle.register
     def _truncate_item(self, event: TruncateItem) -> list[Effect]:
-        return self._editor.truncate(event)
+        return [*self._editor.truncate(event), *self._answers.look_ahead()]
 
     @_handle.register
     def _create_response(self, event: CreateResponse) -> list[Effect]:

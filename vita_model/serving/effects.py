@@ -96,6 +96,17 @@ class Prepare:
     tools: Sequence[ToolSpec]
 
 
+@dataclass(frozen=True, slots=True)
+class LookAhead:
+    """The conversation is longer, and it is for the caller to speak: compute what can be.
+
+    Attributes:
+        request: What the next answer will depend on, without what the caller says next.
+    """
+
+    request: Request
+
+
 Effect = (
     Send
     | Hear
@@ -107,6 +118,7 @@ Effect = (
     | StartSaying
     | CancelReply
     | Prepare
+    | LookAhead
 )
 
 
