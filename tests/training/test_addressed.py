@@ -17,8 +17,10 @@ from vita_model.audio.addressed import (
     save_addressed,
 )
 from vita_model.audio.whisper import WhisperConfig, WhisperEncoder
-from vita_model.evaluation.duplex_set import HELD_BACK
-from vita_model.training.addressed import Example, Maker, fit, query, voices
+from vita_model.evaluation.duplex_set import HELD_BACK, Half, sentences
+from vita_model.serving.words import BACKCHANNELS, words_of
+from vita_model.training.addressed import Example, Maker, fit, voices
+from vita_model.training.addressed_texts import Texts, sounds
 
 pytestmark = pytest.mark.integration
 
@@ -67,5 +69,21 @@ def test_examples_are_cut_where_the_server_looks_and_share_no_voice_with_the_dup
 
 
 def test_sentences_differ() -> None:
-    chance = random.Random(1)
-    assert len({query(chance) for _ in range(20)}) > 15
+    texts = Texts(random.Random(1))
+    assert len({texts.query() for _ in range(20)}) > 15
+    assert len({texts.backchannel() for _ in range(60)}) > 50
+
+
+def test_a_query_does_not_begin_with_a_backchannel() -> None:
+    texts = Texts(random.Random(2))
+    assert BACKCHANNELS.isdisjoint(words_of(texts.query())[0] for _ in range(300))
+
+
+@pytest.mark.parametrize("hidden", [("report",), ("report", "tuning")])
+def test_what_is_said_in_hidden_halves_alone_is_never_read(hidden: tuple[Half, ...]) -> None:
+    texts = Texts(random.Random(3), hidden)
+    draws = (texts.query, texts.backchannel, texts.side_talk)
+    read = {sounds(draw()) for draw in draws for _ in range(2_000)}
+    tuning, report = ({sounds(s) for s in sentences(h)} for h in ("tuning", "report"))
+    assert read.isdisjoint(report - tuning)
+    assert read.isdisjoint(tuning) is ("tuning" in hidden)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Literal, get_args
 
@@ -80,14 +81,24 @@ class Case:
 
 def cases(half: Half, seed: int = 0, share: float = 1.0) -> Iterator[Case]:
     """The cases of one half, always the same for a seed; `share` takes the first of each kind."""
-    texts = yaml.safe_load(
-        files("vita_model.evaluation").joinpath("duplex_texts.yaml").read_text(encoding="utf-8")
-    )[half]
+    texts = _texts()[half]
     for number, kind in enumerate(KINDS):
         words = texts.get(kind.replace(" ", "_"), [""])
         for index in range(max(1, round(CASES[kind] * share))):
             key = [seed, half == "report", number, index]
             yield _case(half, kind, words[index % len(words)], texts["opening"], key)
+
+
+def sentences(half: Half) -> list[str]:
+    """All that is said in one half, both parts of late queries by themselves."""
+    return [part for own in _texts()[half].values() for text in own for part in text.split(" | ")]
+
+
+@cache
+def _texts() -> dict[Half, dict[str, list[str]]]:
+    raw = files("vita_model.evaluation").joinpath("duplex_texts.yaml").read_text(encoding="utf-8")
+    texts: dict[Half, dict[str, list[str]]] = yaml.safe_load(raw)
+    return texts
 
 
 def _case(half: Half, kind: Kind, text: str, openings: list[str], key: list[int]) -> Case:

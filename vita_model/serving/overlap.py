@@ -9,7 +9,7 @@ from enum import Enum, auto
 import numpy as np
 
 from vita_model.engine.voice import Samples
-from vita_model.serving.words import BACKCHANNELS, telling, words_of
+from vita_model.serving.words import ASKING, BACKCHANNELS, telling, words_of
 
 FAR_DB = 7.5
 """So far below the caller's usual level somebody else is speaking, or not to the phone."""
@@ -20,16 +20,22 @@ PLAIN_MS = 400
 """From here on one word that is no backchannel is enough."""
 LATE_MS = 500
 """A decision is due: who still speaks and was not understood wants to say something."""
-SOON_MS = 440
-"""The same for a model that tells by the sound alone whether it is meant for the agent."""
-SURE = 0.7
-"""From this probability of a query on there is no need to hear more of it."""
-LIKELY = 0.3
-"""When the decision is due so much is enough: an interruption costs less than a question."""
+WORD = 2.0
+"""So much more likely is a query with a word that is no backchannel, in log odds."""
+ASKED = 3.0
+"""And so much more when it is a word that asks or interrupts: few backchannels are misheard so."""
+PASSED = -1.0
+"""With nothing but backchannels a query is less likely, though one may follow "okay"."""
+DOUBT = -4.0
+"""No sound alone speaks more against a query."""
+NEEDED = ((480, -1.0), (340, 0.0), (0, 1.0))
+"""The log odds from which the agent stops, by milliseconds of speech: a decision is due by 600 ms, and
+an interruption costs less than a question."""
 SHORT_MS = 700
 """Sounds up to here that hold no clear word are hums."""
 FEW = 3
 """So many words are more than a backchannel, whatever they are."""
+_LEAST = 1e-6
 
 
 class Verdict(Enum):
@@ -70,26 +76,35 @@ def judge(evidence: Evidence) -> Verdict:
         # A model too busy to have listened costs an interruption, not a question.
         return Verdict.STOP if evidence.over and evidence.spoken_ms > SHORT_MS else Verdict.OPEN
     words = words_of(evidence.transcript)
-    clear = telling(words)
-    if evidence.over:
-        return _at_the_end(evidence, words, clear)
-    late = evidence.spoken_ms >= (LATE_MS if evidence.query is None else SOON_MS)
-    if clear >= 2 or (clear and evidence.spoken_ms >= PLAIN_MS):
-        return Verdict.STOP
     if evidence.query is None:
-        stop = late and len(words) >= FEW
-    elif not clear and words and (len(words) > 1 or words[0] in BACKCHANNELS):
-        stop = False  # the words are a backchannel's, whatever it sounds like
-    else:
-        stop = evidence.query >= (LIKELY if late else SURE)
-    if stop:
+        return _by_words(evidence, words)
+    return _by_sound_and_words(evidence, evidence.query, words)
+
+
+def _by_words(evidence: Evidence, words: tuple[str, ...]) -> Verdict:
+    clear, late = telling(words), evidence.spoken_ms >= LATE_MS
+    if evidence.over:
+        passing = not clear and (evidence.spoken_ms <= SHORT_MS or len(words) < FEW)
+        return Verdict.GO_ON if not words or passing else Verdict.STOP
+    plain = clear >= 2 or (clear and evidence.spoken_ms >= PLAIN_MS)
+    if plain or (late and len(words) >= FEW):
         return Verdict.STOP
     return Verdict.GO_ON if late else Verdict.OPEN
 
 
-def _at_the_end(evidence: Evidence, words: tuple[str, ...], clear: int) -> Verdict:
-    passing = not clear and (evidence.spoken_ms <= SHORT_MS or len(words) < FEW)
-    return Verdict.GO_ON if not words or passing else Verdict.STOP
+def _by_sound_and_words(evidence: Evidence, query: float, words: tuple[str, ...]) -> Verdict:
+    """Both speak for or against a query, and what they say is added."""
+    clear = telling(words)
+    odds = max(DOUBT, math.log(max(query, _LEAST) / max(1 - query, _LEAST)))
+    if clear:
+        odds += WORD if ASKING.isdisjoint(words) else WORD + ASKED
+    elif len(words) > 1 or BACKCHANNELS.intersection(words):
+        odds += PASSED
+    if evidence.over:
+        return Verdict.STOP if clear and odds > 0 else Verdict.GO_ON
+    if odds > next(needed for ms, needed in NEEDED if evidence.spoken_ms >= ms):
+        return Verdict.STOP
+    return Verdict.GO_ON if evidence.spoken_ms >= NEEDED[0][0] else Verdict.OPEN
 
 
 class CallerLevel:

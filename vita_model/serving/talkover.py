@@ -10,7 +10,7 @@ from vita_model.serving.effects import CancelHearing, Effect, Hear
 from vita_model.serving.overlap import CallerLevel, Evidence, Verdict, judge, loudness
 from vita_model.serving.vad import WINDOW
 
-SELDOM_MS = 220
+SELDOM_MS = 120
 """Once the agent goes on, what still sounds is looked at again after so much more speech."""
 
 

@@ -16,6 +16,11 @@ BACKCHANNELS = _set(
     " thanks"
 )
 """Said while listening, not to get a word in."""
+ASKING = _set(
+    "what what's when when's where where's who who's why how how's which can could may might would will does is are"
+    " stop wait sorry excuse pardon hold hang actually hello listen"
+)
+"""Said to ask something or to get a word in."""
 BACKCHANNEL_PHRASES = (
     ("i", "see"),
     ("got", "it"),

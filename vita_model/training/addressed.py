@@ -1,12 +1,15 @@
 """Teaches vita-tiny which sounds over its speech are meant for it.
 
 Questions, backchannels, people in the room and noises are read aloud or made, sent over a telephone
-line and through the voice detector, and cut where the server would look at them. The encoder stays
-as it is; the classifier learns from its rows. Run it with
+line and through the voice detector, and cut where the server would look at them, while somebody
+speaks and when they fall silent. The encoder stays as it is; the classifier learns from its rows.
+Run it with
 
     python -m vita_model.training.addressed --out addressed.safetensors
 
-Voices of the duplex set are left out, so that it can judge the result.
+Voices of the duplex set are left out, and what is said in its report half only, so that it can
+judge the result. With --unheard the tuning half's sentences are left out too: that half then tells
+how sounds are judged whose words were not heard before.
 """
 
 from __future__ import annotations
@@ -14,8 +17,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +24,6 @@ import numpy as np
 import soxr
 import torch
 import typer
-import yaml
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -31,12 +31,13 @@ from vita_model.audio.addressed import SOUNDS, Addressed, Sound, recent, save_ad
 from vita_model.audio.telephone import encode
 from vita_model.audio.whisper import WhisperEncoder
 from vita_model.engine.voice import Samples
-from vita_model.evaluation.duplex_set import HELD_BACK
+from vita_model.evaluation.duplex_set import HELD_BACK, Half
 from vita_model.evaluation.duplex_sounds import across_the_room, cough
 from vita_model.serving.listener import Listener
-from vita_model.serving.turns import WINDOW_MS, TurnRules
+from vita_model.serving.turns import WINDOW_MS, Signal, TurnRules
 from vita_model.serving.vad import SileroDetector
 from vita_model.tiny import load_parts
+from vita_model.training.addressed_texts import Texts
 from vita_model.training.channel import (
     coloured_noise,
     level,
@@ -46,7 +47,6 @@ from vita_model.training.channel import (
     telephone,
     trimmed,
 )
-from vita_model.training.dialogues.sampler import sample_turn
 from vita_model.training.voices import (
     ESPEAK_ACCENTS,
     ESPEAK_VARIANTS,
@@ -62,6 +62,10 @@ LOOKS = tuple(range(8, 21))
 """Windows of speech after which the server may look, a first time."""
 LATER = tuple(range(21, 48, 3))
 _KINDS: tuple[Sound | Literal["late"], ...] = ("query", "backchannel", "late", "side talk", "noise")
+_AFTER = RATE * 2 // 5
+"""Samples of silence after a sound, in which the detector tells that it is over."""
+_BLOCK = 500
+"""Sounds that one seed makes; blocks do not depend on each other."""
 JUDGED = 0.15
 """Share of the voices that are kept for judging."""
 WEIGHT_DECAY = 0.05
@@ -77,26 +81,10 @@ class Example:
     windows: int
 
 
-@cache
-def _texts() -> dict[str, list[str]]:
-    raw = files("vita_model.training").joinpath("addressed_texts.yaml").read_text(encoding="utf-8")
-    texts: dict[str, list[str]] = yaml.safe_load(raw)
-    return texts
-
-
 def voices() -> list[str]:
     """Voices of espeak-ng that the duplex set has not."""
     variants = [v for v in ESPEAK_VARIANTS if v not in HELD_BACK]
     return [f"{accent}+{variant}" for accent in ESPEAK_ACCENTS for variant in variants]
-
-
-def query(chance: random.Random) -> str:
-    """What somebody says who wants the word."""
-    texts = _texts()
-    if chance.random() < 0.3:
-        return chance.choice(texts["interrupting_alone"])
-    said = sample_turn(chance, "train").said
-    return f"{chance.choice(texts['interrupting'])}, {said}" if chance.random() < 0.35 else said
 
 
 class Maker:
@@ -104,12 +92,16 @@ class Maker:
 
     Args:
         encoder: Samples at 16 kHz to rows, 50 a second.
-        seed: The same seed makes the same examples.
+        seed: The same seed makes the same examples, but that piper never reads twice alike.
+        hidden: Halves of the duplex set whose sentences are not read.
     """
 
-    def __init__(self, encoder: WhisperEncoder, seed: int) -> None:
+    def __init__(
+        self, encoder: WhisperEncoder, seed: int, hidden: tuple[Half, ...] = ("report",)
+    ) -> None:
         self._encoder = encoder
         self._chance = random.Random(seed)
+        self._texts = Texts(self._chance, hidden)
         self._rng = np.random.default_rng(seed)
         self._detector = SileroDetector()
         self._voices = voices()
@@ -121,17 +113,17 @@ class Maker:
 
     def _one(self) -> Iterator[Example]:
         chance = self._chance
-        kind = chance.choices(_KINDS, (0.42, 0.22, 0.12, 0.18, 0.06))[0]
+        kind = chance.choices(_KINDS, (0.36, 0.30, 0.14, 0.15, 0.05))[0]
         before = 0.0
         match kind:
             case "query":
-                clip = self._read(query(chance))
+                clip = self._read(self._texts.query())
             case "backchannel":
-                clip = self._read(chance.choice(_texts()["backchannel"]))
+                clip = self._read(self._texts.backchannel())
             case "late":
                 clip, before = self._late()
             case "side talk":
-                clip = self._read(chance.choice([*_texts()["side_talk"], query(chance)]))
+                clip = self._read(chance.choice((self._texts.side_talk, self._texts.query))())
             case _:
                 clip = Clip(self._noise(), RATE, "none")
         samples = clip.samples
@@ -154,7 +146,7 @@ class Maker:
 
     def _read(self, text: str) -> Clip:
         chance = self._chance
-        if chance.random() < 0.12:
+        if chance.random() < 0.15:
             clip = other_throat(chance, joe(chance, text))
         else:
             voice = chance.choice(self._voices)
@@ -167,7 +159,7 @@ class Maker:
     def _late(self) -> tuple[Clip, float]:
         """A backchannel, a pause and a question of one voice, and when the question begins."""
         voice = self._chance.choice(self._voices)
-        said = self._chance.choice(_texts()["backchannel"]), query(self._chance)
+        said = self._texts.backchannel(), self._texts.query()
         first, second = (at_rate(espeak_as(self._chance, text, voice), RATE) for text in said)
         first, second = trimmed(first), trimmed(second)[: 2 * RATE]
         pause = np.zeros(int(self._chance.uniform(0.03, 0.4) * RATE), np.float32)
@@ -189,7 +181,7 @@ class Maker:
         hiss = coloured_noise(self._rng, RATE, chance.uniform(0, 2))
         hiss *= np.float32(10 ** ((-25 - chance.uniform(6, 36)) / 20))
         ahead = chance.randint(RATE // 2, RATE)
-        whole = np.pad(samples, (ahead, 0))
+        whole = np.pad(samples, (ahead, _AFTER))
         line = telephone(np.clip(whole + np.resize(hiss, len(whole)), -1, 1).astype(np.float32))
         data = encode(soxr.resample(line, RATE, 8_000).astype(np.float32), "audio/pcmu")
         self._detector.reset()
@@ -197,11 +189,15 @@ class Maker:
         wanted = {*chance.sample(LOOKS, 3), chance.choice(LATER)}
         step = WINDOW_MS * 8
         for start in range(0, len(data) - step, step):
-            listener.feed(data[start : start + step])
+            turns = listener.feed(data[start : start + step])
             windows = listener.spoken_ms // WINDOW_MS
-            if listener.speaking and windows in wanted:
+            at_s = (start + step) / 8_000 - ahead / RATE
+            paused = [turn.samples for turn in turns if turn.signal is Signal.PAUSED]
+            if paused:
+                yield windows, at_s, paused[0]
+            elif listener.speaking and windows in wanted:
                 wanted.discard(windows)
-                yield windows, (start + step) / 8_000 - ahead / RATE, listener.so_far
+                yield windows, at_s, listener.so_far
 
 
 def fit(examples: list[Example], *, steps: int, seed: int = 0) -> Addressed:
@@ -228,14 +224,25 @@ def fit(examples: list[Example], *, steps: int, seed: int = 0) -> Addressed:
 
 def main(
     out: Annotated[Path, typer.Option(help="File to write.")],
-    clips: Annotated[int, typer.Option(help="Sounds to make.")] = 1_600,
+    clips: Annotated[int, typer.Option(help="Sounds to make.")] = 2_000,
     steps: Annotated[int, typer.Option(help="Steps of training.")] = 600,
     seed: Annotated[int, typer.Option(help="Another seed makes other sounds.")] = 1,
+    *,
+    unheard: Annotated[
+        bool, typer.Option(help="Read no sentence of the duplex set's tuning half either.")
+    ] = False,
 ) -> None:
     """Make the examples, train, write the weights, and print how well held-out voices are told."""
     torch.set_num_threads(1)
     encoder = load_parts().encoder
-    examples = list(Maker(encoder, seed).clips(clips))
+    hidden: tuple[Half, ...] = ("report", "tuning") if unheard else ("report",)
+    examples = [
+        example
+        for block in range(0, clips, _BLOCK)
+        for example in Maker(encoder, seed * 1_000 + block, hidden).clips(
+            min(_BLOCK, clips - block)
+        )
+    ]
     kept = {v for v in {e.voice for e in examples} if random.Random(v).random() < JUDGED}
     module = fit([e for e in examples if e.voice not in kept], steps=steps, seed=seed)
     judged = [e for e in examples if e.voice in kept]
