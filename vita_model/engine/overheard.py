@@ -12,8 +12,6 @@ from vita_model.engine.voice import Heard
 
 ALIKE = 0.95
 """Cosine from which two rows of one token count as the same."""
-WORTH_ROWS = 16
-"""New rows worth a pass of the language model of their own: it takes about as long as for one."""
 
 Row = tuple[Hashable, Tensor]
 """Identity of a row and the row."""
@@ -21,12 +19,11 @@ Row = tuple[Hashable, Tensor]
 
 @dataclass(slots=True)
 class _Pass:
-    """The last pass over an utterance, and how many of its rows were computed ahead."""
+    """The last pass over an utterance."""
 
     ids: list[int] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     seconds: float = 0.0
-    computed: int = 0
 
 
 class Overheard:
@@ -46,16 +43,7 @@ class Overheard:
         ids, rows = heard.features
         count = _keep(last, ids, rows)
         last.ids, last.rows, last.seconds = list(ids), list(rows), heard.seconds
-        last.computed = min(last.computed, count)
         return ids[:count], rows[:count]
-
-    def worth_computing(self, session_id: str, count: int) -> bool:
-        """So many rows are certain: compute them ahead? Then they count as computed."""
-        last = self._last.get(session_id)
-        if last is None or count - last.computed < WORTH_ROWS:
-            return False
-        last.computed = count
-        return True
 
     def settle(self, session_id: str, heard: Heard) -> None:
         """Put the rows of the last pass in the place of those that are alike, up to the first change.

@@ -21,7 +21,7 @@ from vita_model.engine.job import Prompt
 from vita_model.engine.layout import LONGEST_PROMPT, lay_out, system_text
 from vita_model.engine.mouth import Mouth
 from vita_model.engine.overheard import Overheard
-from vita_model.engine.replies import Replies
+from vita_model.engine.replies import WORTH_ROWS, Replies
 from vita_model.engine.scheduler import IDLE, Scheduler, spare_cores
 from vita_model.engine.torch_engine import TorchEngine
 from vita_model.engine.voice import (
@@ -94,13 +94,14 @@ class TinyVoice:
         words = transcript(ids, self.parts.tokenizer)
         certain = words.rpartition(" ")[0]  # the last one may still be cut in the middle
         busy = self._answering[request.session_id] or self._engine.urgency() not in (None, IDLE)
-        if busy or not self._overheard.worth_computing(request.session_id, len(ids)):
+        if busy:
             return certain
         settled = Heard(words, (ids, rows), heard.seconds)
         asked = replace(request, entries=[*request.entries, UserSpeech(settled)])
         laid = await self._desk.run(self._scheduler, lambda: lay_out(asked, self._chat))
         names = laid.prompt.names[: -len(self._chat.user_close())]
-        await self._replies.compute(request.session_id, Prompt(names, laid.prompt.heard))
+        prompt = Prompt(names, laid.prompt.heard)
+        await self._replies.compute(request.session_id, prompt, WORTH_ROWS)
         return certain
 
     def listen(self, samples: Samples) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from itertools import count
@@ -16,8 +16,7 @@ from vita_model.checkpoint import CheckpointError
 from vita_model.engine.errands import Errands
 from vita_model.engine.job import Prompt
 from vita_model.engine.licence import UNKNOWN, Licence
-from vita_model.engine.overheard import WORTH_ROWS
-from vita_model.engine.replies import Replies
+from vita_model.engine.replies import WORTH_ROWS, Replies
 from vita_model.engine.scheduler import IDLE, Scheduler, spare_cores
 from vita_model.engine.thinker import Thinker, torch_thinker
 from vita_model.engine.vita_ear import Ear
@@ -83,7 +82,6 @@ class VitaVoice:
         self._device = model.language.model.embed_tokens.weight.device
         self._ear = Ear(model)
         self.hears_in_chunks = self._ear.in_chunks
-        self._ahead: dict[str, tuple[Hashable, int]] = {}
         self._numbers = count()
         self._mouth = VitaMouth(reader)
         self._ears, self._desk, self._aside = Errands(), Errands(), Errands(IDLE)
@@ -136,20 +134,12 @@ class VitaVoice:
         session_id = request.session_id
         lane = self._ears if self.hears_in_chunks else self._aside
         heard = await lane.run(self._scheduler, lambda: self._ear.hear_partly(session_id, samples))
-        if heard.features is not None and self._worth_computing(session_id, heard.features):
+        if heard.features is not None:
             asked = replace(request, entries=[*request.entries, UserSpeech(heard)])
             prompt = await self._desk.run(self._scheduler, lambda: self._beginning(asked))
             if prompt is not None:
-                await self._replies.compute(session_id, prompt)
+                await self._replies.compute(session_id, prompt, WORTH_ROWS)
         return heard.transcript
-
-    def _worth_computing(self, session_id: str, block: Block) -> bool:
-        """There are enough new rows for a pass of the language model of their own."""
-        name, computed = self._ahead.get(session_id, (None, 0))
-        if len(block.rows) - (computed if name == block.name else 0) < WORTH_ROWS:
-            return False
-        self._ahead[session_id] = (block.name, len(block.rows))
-        return True
 
     def _beginning(self, asked: Request) -> Prompt | None:
         """The prompt up to the last row of an utterance that goes on, if there is room for it."""
@@ -225,7 +215,6 @@ class VitaVoice:
         """Drop the session's cache."""
         self._engine.close(session_id)
         self._ear.forget(session_id)
-        self._ahead.pop(session_id, None)
 
     async def close(self) -> None:
         """Stop the worker threads and the engine."""

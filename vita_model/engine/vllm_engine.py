@@ -213,15 +213,15 @@ class VllmEngine:
         session = self._session(job.session_id)
         async with session.turn:
             names = job.prompt.names
+            full = names[: len(names) // self._llm.block * self._llm.block]
+            if not job.prompt.expects and len(full) - _shared(full, session.sent) < job.least:
+                return
             rows = self._rows(job)
             job.usage.input_tokens = len(names)
-            full = names[: len(names) // self._llm.block * self._llm.block]
             if job.prompt.expects:
                 await self._writer.write(job, rows)
-            elif len(full) - _shared(full, session.sent) >= job.least:
-                await self._writer.compute(rows[: len(full)])
             else:
-                return
+                await self._writer.compute(rows[: len(full)])
             session.sent = full
 
     def _session(self, session_id: str) -> _Session:
