@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from tests.vita_model.small import byte_tokenizer
+from vita_model.bench.byte_tokens import byte_tokenizer
 from vita_model.engine.grammar import CallMarks
 from vita_model.engine.voice import Marker
 
@@ -21,9 +21,7 @@ LIMIT = 640
 @cache
 def tokenizer() -> Tokenizer:
     """One token a byte, and the special ones."""
-    found = byte_tokenizer(use_regex=False)
-    found.add_special_tokens([AddedToken(text, normalized=False) for text in SPECIAL])
-    return found
+    return byte_tokenizer(SPECIAL)
 
 
 def marks() -> CallMarks:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_model
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer
 
 from vita_model.assembly import CONFIG_FILE, VitaModel, build_model
+from vita_model.bench.byte_tokens import byte_tokenizer
 from vita_model.config import (
     AdapterConfig,
     AudioEncoderConfig,
@@ -44,15 +45,6 @@ TINY = VitaConfig(
     ),
     max_length=2_000,
 )
-
-
-def byte_tokenizer(*, use_regex: bool = True) -> Tokenizer:
-    """One token a byte."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    found = Tokenizer(models.BPE({letter: place for place, letter in enumerate(alphabet)}, []))
-    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
-    found.decoder = decoders.ByteLevel()
-    return found
 
 
 def tokenizer(*more: str) -> Tokenizer:

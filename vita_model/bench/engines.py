@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 import psutil
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from vita_model.bench.byte_tokens import byte_tokenizer
 from vita_model.engine.engine import Engine
 from vita_model.engine.grammar import CallMarks, Grammars
 from vita_model.engine.job import Job, Prompt, Usage
@@ -192,16 +192,6 @@ class _End:
             raise RuntimeError(f"an answer failed: {self._error}") from self._error
 
 
-def byte_tokenizer() -> Tokenizer:
-    """One token a byte, and the special ones."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    found = Tokenizer(models.BPE({letter: place for place, letter in enumerate(alphabet)}, []))
-    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    found.decoder = decoders.ByteLevel()
-    found.add_special_tokens([AddedToken(text, normalized=False) for text in SPECIAL])
-    return found
-
-
 @torch.no_grad()
 def random_model(config: Qwen2Config) -> Qwen2ForCausalLM:
     """Random weights in the configuration's type."""
@@ -223,7 +213,7 @@ def contenders(
     Raises:
         VllmMissingError: It is not installed.
     """
-    tokenizer = byte_tokenizer()
+    tokenizer = byte_tokenizer(SPECIAL)
     special = tokenizer.encode("".join(SPECIAL), add_special_tokens=False).ids
     start, end, call, call_end, *states = special
     markers: dict[Marker, int] = dict(zip(("query", "typed", "noise"), states, strict=True))
