@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vita_model.engine.trimming import Cut, TurnSize, cut
+from vita_model.engine.trimming import Cut, TurnSize, cut, never_full
 
 pytestmark = pytest.mark.unit
 
@@ -25,6 +25,15 @@ def grown(turns: list[TurnSize], room: int) -> list[Cut]:
 def test_what_fits_is_kept_whole() -> None:
     assert cut([], 100) == Cut()
     assert cut([SHOWN, SAID, ASKED], 180) == Cut()
+
+
+@pytest.mark.parametrize("turn", [(ASKED, SAID), (ASKED, CLOSED), (SHOWN, CLOSED)])
+def test_nothing_is_cut_of_what_was_never_full(turn: tuple[TurnSize, ...]) -> None:
+    full = [never_full(sum(size.rows for size in turn) * n, 1_000) for n in range(60)]
+    assert full[0]
+    assert not full[-1]
+    for exchanges in range(full.index(False)):
+        assert cut([*turn] * exchanges, 1_000) == Cut()
 
 
 def test_cuts_are_rare_and_leave_room() -> None:

@@ -68,6 +68,11 @@ def cut(sizes: Sequence[TurnSize], room: int) -> Cut:
     return Cut(kept.first, kept.whole)
 
 
+def never_full(rows: int, room: int) -> bool:
+    """Whether nothing can have been cut of a conversation of so many rows: its turns need not be counted."""
+    return rows <= int(room * FULL_SHARE)
+
+
 class _Kept:
     """What is kept of a conversation so far."""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vita_model.engine.job import Prompt
 from vita_model.engine.layout import Laid, closing_answers, with_pictures
-from vita_model.engine.trimming import TurnSize, cut
+from vita_model.engine.trimming import TurnSize, cut, never_full
 from vita_model.engine.voice import (
     AssistantText,
     Entry,
@@ -117,8 +117,11 @@ def lay_out(request: Request, processor: VitaProcessor) -> Laid:
     """
     talk = _talk(request.entries)
     room = processor.config.max_length - request.max_tokens
-    kept = _kept(request, processor, talk.pieces, room)
+    kept: Sequence[_Piece] = talk.pieces
     names, image_rows = _names(request, processor, kept)
+    if not never_full(len(names), room):
+        kept = _kept(request, processor, talk.pieces, room)
+        names, image_rows = _names(request, processor, kept)
     if len(names) > room:
         raise ContextError(
             f"The last turn takes {len(names)} positions with its instructions and there is room for"
