@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 Source: TypeAlias = str | Path | bytes
 """A file by its path, or its content."""
 
@@ -49,6 +52,16 @@ def read_bytes(source: Source, kind: str) -> bytes:
         if isinstance(error, MediaError):
             raise
         raise MediaError(f"The {kind} {path} cannot be read; give a file that is there.") from error
+
+
+def check_finite(samples: NDArray[np.float32]) -> None:
+    """Hold sound to what a model can hear.
+
+    Raises:
+        AudioError: It holds values that are no numbers.
+    """
+    if not np.isfinite(samples).all():
+        raise AudioError("The recording holds values that are no numbers; record it again.")
 
 
 def _check_length(length: int, kind: str) -> None:

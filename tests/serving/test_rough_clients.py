@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections import Counter
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection
@@ -20,6 +22,9 @@ pytestmark = pytest.mark.integration
 CONNECTS = 1_000
 AT_ONCE = 100
 FLOOD = 1_000
+MINUTE = bytes([0xFF, 0x7F] * 240_000)
+"""Of silence in mu-law."""
+PHONE: dict[str, Any] = {"input": {"format": {"type": "audio/pcmu"}, "turn_detection": None}}
 
 
 async def is_served(running: Running, socket: ClientConnection) -> None:
@@ -104,4 +109,73 @@ async def test_audio_of_the_wrong_kind_is_an_error_and_the_session_goes_on(start
             await send(socket, "input_audio_buffer.append", audio=audio)
             error = (await until(socket, "error"))[-1]["error"]
             assert error["code"] == "invalid_value", json.dumps(error)
+        await is_served(running, socket)
+
+
+async def test_half_an_hour_at_once_is_heard_as_its_last_minute(start: Start) -> None:
+    async with start() as running, running.connect() as socket, running.connect() as other:
+        await send(socket, "session.update", session={"type": "realtime", "audio": PHONE})
+        audio = base64.b64encode(MINUTE * 10).decode()
+        for _ in range(3):
+            await send(socket, "input_audio_buffer.append", audio=audio)
+            await is_served(running, other)
+        await send(socket, "input_audio_buffer.commit")
+        await is_served(running, socket)
+        (heard,) = running.model.heard
+        assert 59 * 16_000 < len(heard) <= 60 * 16_000
+
+
+async def test_an_item_with_minutes_of_sound_is_refused_and_the_session_goes_on(
+    start: Start,
+) -> None:
+    async with start() as running, running.connect() as socket:
+        await send(socket, "session.update", session={"type": "realtime", "audio": PHONE})
+        sound = {"type": "input_audio", "audio": base64.b64encode(MINUTE * 10).decode()}
+        item = {"type": "message", "role": "user", "content": [sound]}
+        await send(socket, "conversation.item.create", item=item)
+        error = (await until(socket, "error"))[-1]["error"]
+        assert error["param"] == "item.content.audio"
+        assert "60 s" in error["message"]
+        await is_served(running, socket)
+        assert running.model.heard == []
+
+
+async def test_a_message_beyond_all_measure_ends_its_own_session_alone(start: Start) -> None:
+    async with start() as running:
+        async with running.connect() as other:
+            audio = base64.b64encode(MINUTE * 30).decode()
+            socket = await running.connect()
+            with suppress(ConnectionClosed):
+                await send(socket, "input_audio_buffer.append", audio=audio)
+            async with asyncio.timeout(20):
+                await socket.wait_closed()
+            await is_served(running, other)
+        async with asyncio.timeout(20):
+            await running.server.slots.empty.wait()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("data:image/png;base64,iVBORw0KGgo", "base64"),
+        ("data:image/png;base64,iVBORw0KGgo=", "cannot be read"),
+        ("data:image/gif;base64,R0lGODlh", "JPEG or PNG"),
+        ("http://127.0.0.1/picture.png", "data URI"),
+        ("data:image/jpeg;base64," + "A" * 12_000_000, "8 MiB"),
+    ],
+    ids=["no base64", "broken", "gif", "address", "large"],
+)
+async def test_a_picture_that_is_none_is_an_error_and_the_session_goes_on(
+    url: str, says: str, start: Start
+) -> None:
+    async with start() as running, running.connect() as socket:
+        item = {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_image", "image_url": url}],
+        }
+        await send(socket, "conversation.item.create", item=item)
+        error = (await until(socket, "error"))[-1]["error"]
+        assert says in error["message"]
+        assert error["type"] == "invalid_request_error"
         await is_served(running, socket)

@@ -114,3 +114,12 @@ async def test_at_the_end_of_a_turn_only_its_last_rows_are_computed(voice: VitaV
     assert at_once.cached_tokens == 0
     assert ahead.cached_tokens > at_once.input_tokens - 50
     assert ahead.output_tokens == at_once.output_tokens
+
+
+async def test_sound_of_no_numbers_is_refused(voice: VitaVoice) -> None:
+    samples = SPEECH.copy()
+    samples[17] = np.nan
+    with pytest.raises(ValueError, match="no numbers"):
+        await voice.hear(samples)
+    with pytest.raises(ValueError, match="no numbers"):
+        await voice.hear_partly(BEFORE, samples)

@@ -121,6 +121,16 @@ async def test_wanting_a_person_calls_the_transfer(voice: VoiceModel, facts: str
     assert [e.name for e in events if isinstance(e, Call)] == ["transfer_to_human"]
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+async def test_sound_of_no_numbers_is_refused(voice: VoiceModel, facts: str, wrong: float) -> None:
+    samples = recording("3-price")
+    samples[17] = wrong
+    with pytest.raises(ValueError, match="no numbers"):
+        await voice.hear(samples)
+    with pytest.raises(ValueError, match="no numbers"):
+        await voice.hear_partly(Request("test", facts, [], []), samples)
+
+
 async def test_noise_gets_no_answer(voice: VoiceModel, facts: str) -> None:
     rng = np.random.default_rng(1)
     noise = (0.02 * rng.standard_normal(24_000)).astype(np.float32)

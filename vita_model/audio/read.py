@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vita_model.audio.features import SAMPLE_RATE
 from vita_model.container import READ_FAULTS, opened
-from vita_model.media import AudioError, Source, read_bytes
+from vita_model.media import AudioError, Source, check_finite, read_bytes
 
 Samples: TypeAlias = NDArray[np.float32]
 """Mono, float32 in [-1, 1]."""
@@ -52,8 +52,7 @@ def read_audio(source: Source | Waveform, wanted: int = SAMPLE_RATE) -> Samples:
         raise AudioError(
             f"The recording is {seconds:.2f} s long; send at least {LEAST_SECONDS} s of sound."
         )
-    if not np.isfinite(samples).all():
-        raise AudioError("The recording holds values that are no numbers; record it again.")
+    check_finite(samples)
     if float(np.abs(samples).max()) > 2.0:
         raise AudioError(
             "Samples must lie between -1 and 1; divide them, or give them as 16-bit integers."

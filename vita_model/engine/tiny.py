@@ -35,6 +35,7 @@ from vita_model.engine.voice import (
     ToolSpec,
     UserSpeech,
 )
+from vita_model.media import check_finite
 from vita_model.tiny import TinyParts, quiet_torch
 from vita_model.vision.eye import pixels
 from vita_model.vision.picture import read_picture
@@ -85,10 +86,12 @@ class TinyVoice:
 
     async def hear(self, samples: Samples) -> Heard:
         """Encode one utterance; beyond 28 s only the last part is heard."""
+        check_finite(samples)
         return await self._ears.run(self._scheduler, lambda: self._hear(samples))
 
     async def hear_partly(self, request: Request, samples: Samples) -> str:
         """Encode the beginning of an utterance; what two passes agree on goes into the cache."""
+        check_finite(samples)
         heard = await self._aside.run(self._scheduler, lambda: self._hear(samples))
         ids, rows = self._overheard.agreed(request.session_id, heard)
         words = transcript(ids, self.parts.tokenizer)

@@ -34,6 +34,7 @@ from vita_model.engine.voice import (
     ToolSpec,
     UserSpeech,
 )
+from vita_model.media import check_finite
 from vita_model.processor import ContextError, VitaProcessor
 from vita_model.speech.speak import VoicelessError
 from vita_model.transcribe import most_tokens, second_pass_parts
@@ -108,6 +109,7 @@ class VitaVoice:
         Without a transcript head the language model is asked for the words, which takes as long as
         an answer of the same length.
         """
+        check_finite(samples)
         heard = await self._ears.run(self._scheduler, lambda: self._ear.hear(samples))
         if heard.features is None or self._ear.writes:
             return heard
@@ -129,6 +131,7 @@ class VitaVoice:
 
         Those go into the session's cache, so that the last ones are left at the end.
         """
+        check_finite(samples)
         if not (self._ear.writes or self.hears_in_chunks):
             return ""
         session_id = request.session_id

@@ -62,7 +62,7 @@ class _Utterance:
 
     def longer(self, samples: Samples) -> _Utterance:
         """The same with what has come since; this one stays as it is."""
-        new = torch.from_numpy(np.nan_to_num(samples[len(self.samples) :]))
+        new = torch.from_numpy(samples[len(self.samples) :])
         rows = None if self.rows is None else self.rows.fork()
         words = None if self.words is None else self.words.fork()
         for stream in (rows, words):
@@ -72,7 +72,7 @@ class _Utterance:
 
     def begins(self, samples: Samples) -> bool:
         size = len(self.samples)
-        return size <= len(samples) and np.array_equal(self.samples, samples[:size], equal_nan=True)
+        return size <= len(samples) and np.array_equal(self.samples, samples[:size])
 
 
 class Ear:
@@ -130,9 +130,7 @@ class Ear:
         with self._guard:
             begun = [utterance for utterance in self._going_on.values() if utterance.begins(kept)]
         if not begun:
-            words = (
-                written(*self._head, torch.from_numpy(np.nan_to_num(kept))) if self._head else ""
-            )
+            words = written(*self._head, torch.from_numpy(kept)) if self._head else ""
             return Heard(words, self._all_rows(kept), len(samples) / SAMPLE_RATE)
         whole = max(begun, key=lambda utterance: len(utterance.samples)).longer(kept)
         words = "" if whole.words is None else whole.words.finish()
@@ -149,7 +147,7 @@ class Ear:
         return Block(whole.name, whole.rows.rows, settled, next(self._numbers))
 
     def _all_rows(self, samples: Samples) -> Block | None:
-        features = filter_bank(torch.from_numpy(np.nan_to_num(samples)), self._bins)
+        features = filter_bank(torch.from_numpy(samples), self._bins)
         if features.shape[0] < _LEAST_FRAMES:
             return None
         lengths = torch.tensor([features.shape[0]], device=self._device)

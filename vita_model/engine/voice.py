@@ -273,7 +273,11 @@ class VoiceModel(Protocol):
         ...
 
     async def hear(self, samples: Samples) -> Heard:
-        """Encode one utterance (0.1 s to 60 s at `input_rate`)."""
+        """Encode one utterance (0.1 s to 60 s at `input_rate`).
+
+        Raises:
+            AudioError: It holds values that are no numbers.
+        """
         ...
 
     async def hear_partly(self, request: Request, samples: Samples) -> str:
@@ -285,6 +289,9 @@ class VoiceModel(Protocol):
         Args:
             request: What the reply will depend on, without this utterance.
             samples: The utterance so far, from its beginning.
+
+        Raises:
+            AudioError: It holds values that are no numbers.
 
         Returns:
             The words that are certain so far; every further call gives these and perhaps more.
