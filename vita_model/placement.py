@@ -33,6 +33,15 @@ def device_named(name: str) -> torch.device | str:
     return device
 
 
+def matrix_type() -> torch.dtype:
+    """The type in which this machine's CPU multiplies matrices fastest.
+
+    A CPU with AVX2 alone has no multiplication in bfloat16 and takes five times as long for it.
+    """
+    slow = torch.backends.cpu.get_cpu_capability() == "AVX2"
+    return torch.float32 if slow else torch.bfloat16
+
+
 def weight_type(name: str) -> torch.dtype | None:
     """The type of weights a name stands for; None for `auto`, which keeps the stored one.
 

@@ -27,6 +27,9 @@ def call(
     model_url: Annotated[
         str, typer.Option(help="Use this model server instead of starting one.")
     ] = "",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder of the weights of the one that is started.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where to save what the caller heard.")] = Path(
         "heard.wav"
     ),
@@ -44,4 +47,4 @@ def call(
             asyncio.run(call_through(twin.rstrip("/"), options))
         else:
             options = CallOptions(tuple(wav), choose_line(lines, line, by_phone=True).number, out)
-            asyncio.run(call_embedded(options, lines, data_dir, model_url))
+            asyncio.run(call_embedded(options, lines, data_dir, model_url, checkpoint))

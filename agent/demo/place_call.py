@@ -44,7 +44,11 @@ class CallOptions:
 
 
 async def call_embedded(
-    options: CallOptions, lines: Path | None, data_dir: Path, model_url: str
+    options: CallOptions,
+    lines: Path | None,
+    data_dir: Path,
+    model_url: str,
+    checkpoint: Path | None,
 ) -> None:
     """Start everything, call, and stop everything.
 
@@ -54,7 +58,11 @@ async def call_embedded(
     speaks = [Speak.file(path) for path in options.recordings]
     screen = Screen(new_console())
     async with open_house(
-        data_dir, lines or DEMO_LINES, step=screen.step, model_url=model_url
+        data_dir,
+        lines or DEMO_LINES,
+        step=screen.step,
+        model_url=model_url,
+        checkpoint=checkpoint,
     ) as house:
         screen.title(f"calling {house.lines.find(options.number).business}, {options.number}")
         made = await phone(house, options.number, speaks, manners=Manners(), screen=screen)

@@ -129,6 +129,7 @@ def test_typed_turns_are_answered_and_saved(
     [
         (("call", "--wav", "none.wav"), 4, "none.wav"),
         (("call", "--wav", str(LINES)), 4, "lines.yaml"),
+        (("call", "--wav", str(QUESTION), "--checkpoint", "none"), 4, "none"),
         (("call", "--wav", str(QUESTION), "--twin", "http://127.0.0.1:1"), 1, "vita twin"),
         (("chat", "hello", "--model-url", "ws://127.0.0.1:1"), 1, "vita model serve"),
         (("chat", "hello", "--line", "+15559999"), 1, "+15559999"),

@@ -9,6 +9,7 @@ from vita_model.backbone import Backbone, open_backbone
 from vita_model.engine.chat import SPARE, Chat
 from vita_model.engine.language import LanguageModel, Segment
 from vita_model.engine.packed import qwen2_weights, small_weights
+from vita_model.training.adapted import Adapted, Recipe
 
 pytestmark = pytest.mark.model
 
@@ -139,3 +140,20 @@ def test_long_prompts_come_out_as_the_stock_class_has_them_on_any_cpu(
     with torch.inference_mode():
         wanted = small.model().model(torch.tensor([names])).last_hidden_state[0, -1]
     assert float(torch.nn.functional.cosine_similarity(hidden, wanted, dim=0)) > 0.999
+
+
+def test_training_computes_the_same_on_any_cpu(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for kind in ("AVX2", "AVX512"):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda kind=kind: kind)
+        model = Adapted(backbone, Recipe(rank=2, first_layer=29), [1, 2])
+        ids = torch.arange(100, 120)
+        with torch.inference_mode():
+            rows = model(ids, torch.arange(20), torch.ones(20, 20, dtype=torch.bool).tril())
+        found[rows.dtype] = rows.float()
+    alike = torch.nn.functional.cosine_similarity(
+        found[torch.float32], found[torch.bfloat16], dim=-1
+    )
+    assert float(alike.min()) > 0.99

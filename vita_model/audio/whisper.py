@@ -102,8 +102,13 @@ class WhisperBlock(nn.Module):
         self.fc2 = nn.Linear(config.hidden, width)
 
     @override
-    def forward(self, x: Tensor) -> Tensor:
-        """`[batch, rows, width]` to the same, full attention."""
+    def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
+        """`[batch, rows, width]` to the same.
+
+        Args:
+            x: The rows.
+            seen: `[rows, rows]`, true where a row (first) sees another; None: all see all.
+        """
         batch, rows, width = x.shape
         h = self.norm1(x)
 
@@ -111,7 +116,7 @@ class WhisperBlock(nn.Module):
             return value.view(batch, rows, self.heads, -1).transpose(1, 2)
 
         out = F.scaled_dot_product_attention(
-            split(self.q_proj(h)), split(self.k_proj(h)), split(self.v_proj(h))
+            split(self.q_proj(h)), split(self.k_proj(h)), split(self.v_proj(h)), attn_mask=seen
         )
         x = x + self.out_proj(out.transpose(1, 2).reshape(batch, rows, width))
         return x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
@@ -142,16 +147,28 @@ class WhisperEncoder(nn.Module):
         return torch.cat([angle.sin(), angle.cos()], 1)
 
     @override
-    def forward(self, samples: Tensor) -> Tensor:
+    def forward(self, samples: Tensor, chunk: int | None = None) -> Tensor:
         """One utterance, `[samples]` at 16 kHz (at most 30 s), to `[rows, width]`, 50 rows a second.
 
         A short silent tail is added; there is no padding to 30 seconds.
+
+        Args:
+            samples: The utterance.
+            chunk: So many rows see each other and all before them, as if they came one chunk after
+                the other; None: all rows see all.
         """
         padded = F.pad(samples, (0, int(self.config.tail_seconds * RATE)))
         x = self.features(padded)[None]
         x = F.gelu(self.conv1(x))
         x = F.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions(x.shape[1])
+        seen = None if chunk is None else chunked(x.shape[1], chunk)
         for layer in self.layers:
-            x = layer(x)
+            x = layer(x, seen)
         return self.norm(x)[0]
+
+
+def chunked(rows: int, chunk: int) -> Tensor:
+    """`[rows, rows]`, true where a row sees another: its own chunk and those before."""
+    number = torch.arange(rows) // chunk
+    return number[:, None] >= number[None]

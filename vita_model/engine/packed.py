@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vita_model.backbone import Backbone, BackboneShape
+from vita_model.placement import matrix_type
 
 if TYPE_CHECKING:
     from transformers import Qwen2ForCausalLM
@@ -106,10 +107,10 @@ class Packed:
 def many_rows(x: Tensor, weight: Tensor) -> Tensor:
     """`[rows, columns]` in bfloat16 to `[rows, out]`.
 
-    A CPU with AVX2 alone multiplies matrices in bfloat16 row by row; to write the weights out in float32
-    first takes a third to a fifth of the time, and the result is rounded once as well.
+    Where a CPU is slow at that, to write the weights out in float32 first takes a third to a fifth of
+    the time, and the result is rounded once as well.
     """
-    if x.device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
+    if x.device.type == "cpu" and matrix_type() is torch.float32:
         return F.linear(x.float(), weight.float()).bfloat16()
     return F.linear(x, weight)
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from vita_model.backbone import Backbone, BackboneShape
+from vita_model.placement import matrix_type
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -38,7 +39,10 @@ class Recipe:
 
 
 class Adapted(nn.Module):
-    """The backbone with trainable low-rank adapters and marker rows."""
+    """The backbone with trainable low-rank adapters and marker rows.
+
+    It computes in the type in which the machine is fast, bfloat16 or float32.
+    """
 
     def __init__(
         self,
@@ -52,8 +56,9 @@ class Adapted(nn.Module):
         self.shape: BackboneShape = shape
         self.recipe = recipe
         self.markers = torch.tensor(markers)
-        self.embedding = backbone.tensor("token_embd.weight").bfloat16()
-        self.norm = backbone.tensor("output_norm.weight").bfloat16()
+        self.dtype = matrix_type()
+        self.embedding = backbone.tensor("token_embd.weight").to(self.dtype)
+        self.norm = backbone.tensor("output_norm.weight").to(self.dtype)
         self.layers: list[dict[str, Tensor]] = []
         rows = start["markers.weight"] if start else self.embedding[self.markers]
         self.marker_rows = nn.Parameter(rows.float().clone())
@@ -81,7 +86,7 @@ class Adapted(nn.Module):
                         )
                     down[key] = nn.Parameter(matrices[0].clone())
                     up[key] = nn.Parameter(matrices[1] / recipe.scale)
-            self.layers.append({name: value.bfloat16() for name, value in weights.items()})
+            self.layers.append({n: value.to(self.dtype) for n, value in weights.items()})
         self.whole = nn.ParameterDict(whole)
         self.down = nn.ParameterDict(down)
         self.up = nn.ParameterDict(up)
@@ -89,18 +94,19 @@ class Adapted(nn.Module):
     def _linear(self, x: Tensor, layer: int, name: str, short: str) -> Tensor:
         key = f"{layer}_{short}"
         if key in self.whole:
-            return F.linear(x, self.whole[key].bfloat16())
+            return F.linear(x, self.whole[key].to(self.dtype))
         y = F.linear(x, self.layers[layer][name])
         if key in self.down:
-            low = F.linear(x, self.down[key].bfloat16())
-            y = y + self.recipe.scale * F.linear(low, self.up[key].bfloat16())
+            low = F.linear(x, self.down[key].to(self.dtype))
+            y = y + self.recipe.scale * F.linear(low, self.up[key].to(self.dtype))
         return y
 
     def rows(self, ids: Tensor) -> Tensor:
         """Embedding rows with the trainable markers put in, `[tokens, width]`."""
         base = self.embedding[ids]
         for index, marker in enumerate(self.markers.tolist()):
-            base = torch.where((ids == marker)[:, None], self.marker_rows[index].bfloat16(), base)
+            own = self.marker_rows[index].to(self.dtype)
+            base = torch.where((ids == marker)[:, None], own, base)
         return base
 
     @override
@@ -113,14 +119,14 @@ class Adapted(nn.Module):
             allowed: `[tokens, tokens]` boolean, who may see whom.
 
         Returns:
-            `[tokens, width]` in bfloat16.
+            `[tokens, width]`, in `dtype`.
         """
         shape = self.shape
         x = self.rows(ids)
         half = shape.head_width // 2
         inverse = shape.rope_base ** (-torch.arange(half) / half)
         angle = positions[:, None].float() * inverse[None]
-        cos, sin = angle.cos().bfloat16()[None], angle.sin().bfloat16()[None]
+        cos, sin = (part.to(self.dtype)[None] for part in (angle.cos(), angle.sin()))
 
         def rotate(value: Tensor) -> Tensor:
             a, b = value[..., :half], value[..., half:]

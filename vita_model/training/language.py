@@ -1,6 +1,6 @@
 """Stage 1 of vita-tiny: teach the backbone to answer from the facts in its prompt.
 
-Low-rank adapters on the upper blocks, frozen backbone in bfloat16, prefix-shared packing: one
+Low-rank adapters on the upper blocks, frozen backbone, prefix-shared packing: one
 system prompt and many independent questions in one sequence, each of which sees only the prompt
 and itself, its positions restarting after the prompt.
 """

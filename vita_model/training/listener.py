@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from vita_model.audio.beam import WordModel
 from vita_model.audio.ctc_adapter import CtcAdapter, CtcAdapterConfig
 from vita_model.audio.units import transcript, unit_ids
+from vita_model.placement import matrix_type
 from vita_model.training.corpora import Heard, common_words, load_heard
 from vita_model.training.dialogues.reading import sample_reading
 from vita_model.training.loop import Run, train_steps
@@ -125,7 +126,7 @@ def _loss(
 ) -> Tensor:
     known = {int(token): index + 1 for index, token in enumerate(adapter.unit_ids)}
     rows, lengths = collate(batch, settings.row_noise)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=matrix_type() is torch.bfloat16):
         letters, letter_lengths, units, unit_lengths = adapter(rows, lengths)
     wanted = [[known[t] for t in unit_ids(c.said, tokenizer) if t in known] for c in batch]
     spelled = [[LETTERS.index(x) + 1 for x in c.said if x in LETTERS] for c in batch]

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from vita_model.audio.reader import END, STARTS, Reader, ReaderConfig
 from vita_model.audio.units import DIGITS, transcript, unit_ids
+from vita_model.placement import matrix_type
 from vita_model.training import listener
 from vita_model.training.corpora import Heard, load_heard
 from vita_model.training.loop import Run, train_steps
@@ -125,7 +126,7 @@ def _loss(
         wanted[index, : len(units) + 1] = torch.tensor([*units, END])
     wrong = torch.rand(before.shape) < settings.wrong_units
     before = torch.where(wrong, torch.randint(1, len(known) + 1, before.shape), before)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=matrix_type() is torch.bfloat16):
         logits = reader(rows, lengths, before)
     places = wanted != _SKIP
     found, labels = logits[places].float(), wanted[places]
