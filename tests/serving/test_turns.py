@@ -21,7 +21,12 @@ def _signals(windows: str, rules: TurnRules | None = None) -> list[tuple[int, Si
 
 
 def test_a_turn_from_onset_to_silence() -> None:
-    assert _signals("..####" + "." * 16) == [(3, STARTED), (11, PAUSED), (21, STOPPED)]
+    assert _signals("..####" + "." * 16) == [
+        (3, STARTED),
+        (10, LOOK),
+        (11, PAUSED),
+        (21, STOPPED),
+    ]
 
 
 def test_a_click_is_no_speech() -> None:
@@ -34,17 +39,40 @@ def test_quiet_speech_holds_a_turn_but_does_not_begin_one() -> None:
 
 
 def test_short_gaps_are_part_of_speech() -> None:
-    assert _signals("##...##...##...##.") == [(1, STARTED)]
+    signals = _signals("##...##...##...##.")
+    assert [signal for _, signal in signals if signal is not LOOK] == [STARTED]
 
 
 def test_speech_after_a_pause_goes_on_with_the_turn() -> None:
     signals = _signals("####........####" + "." * 16)
-    assert [signal for _, signal in signals] == [STARTED, PAUSED, RESUMED, PAUSED, STOPPED]
+    assert [signal for _, signal in signals if signal is not LOOK] == [
+        STARTED,
+        PAUSED,
+        RESUMED,
+        PAUSED,
+        STOPPED,
+    ]
 
 
-def test_looks_count_speech_and_not_pauses() -> None:
-    assert LOOK not in dict(map(reversed, _signals("####...####")))
-    assert LOOK in dict(map(reversed, _signals("####...#####")))
+def test_looks_count_little_pauses_too() -> None:
+    assert _signals("####...##") == [(1, STARTED), (8, LOOK)]
+    assert _signals("####.....") == [(1, STARTED), (8, LOOK)]
+    assert _signals("###......") == [(1, STARTED), (8, PAUSED)]
+
+
+def test_a_soft_beginning_counts_towards_the_first_look() -> None:
+    assert _signals("......####") == [(7, STARTED)]
+    assert _signals("-----####.") == [(6, STARTED), (8, LOOK)]
+    assert _signals("----.####.") == [(6, STARTED)]
+
+
+def test_a_long_murmur_before_speech_counts_for_300_ms_at_most() -> None:
+    detector = TurnDetector(TurnRules())
+    for _ in range(30):
+        detector.feed(0.4)
+    for _ in range(2):
+        detector.feed(0.9)
+    assert (detector.spoken_ms, detector.elapsed_ms) == (64, 352)
 
 
 def test_looks_are_frequent_while_a_decision_is_due_and_seldom_later() -> None:
@@ -58,7 +86,7 @@ def test_a_turn_waits_longer_or_ends_sooner_when_told_to() -> None:
         detector.feed(0.9)
     detector.wait(960)
     silence = [signal for _ in range(30) for signal in detector.feed(0.1)]
-    assert silence == [PAUSED, STOPPED]
+    assert [signal for signal in silence if signal is not LOOK] == [PAUSED, STOPPED]
     assert _after(detector, 960) == 30
     assert _after(detector, 224) == 7
 

@@ -235,7 +235,9 @@ class Caller:
             return self._listen_on()
         if not self._answers.agent_speaks:
             return self._announce(utterance)
-        looks = talkover.look(self._listener.so_far, self._listener.spoken_ms)
+        looks = talkover.look(
+            self._listener.so_far, self._listener.spoken_ms, self._listener.elapsed_ms
+        )
         return [*looks, *self._settle()]
 
     def _listen_on(self) -> list[Effect]:

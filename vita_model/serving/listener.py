@@ -69,6 +69,11 @@ class Listener:
         return 0 if self._turns is None else self._turns.spoken_ms
 
     @property
+    def elapsed_ms(self) -> int:
+        """Since the first hint of the turn going on or else of the last one, with its pauses."""
+        return 0 if self._turns is None else self._turns.elapsed_ms
+
+    @property
     def heard_ms(self) -> int:
         """How much of the session's audio has passed."""
         return self._heard_windows * WINDOW_MS

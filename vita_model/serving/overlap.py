@@ -28,9 +28,11 @@ PASSED = -1.0
 """With nothing but backchannels a query is less likely, though one may follow "okay"."""
 DOUBT = -4.0
 """No sound alone speaks more against a query."""
-NEEDED = ((480, -1.0), (340, 0.0), (0, 1.0))
-"""The log odds from which the agent stops, by milliseconds of speech: a decision is due by 600 ms, and
-an interruption costs less than a question."""
+DUE_MS = 480
+"""So long after the first hint of a sound it is decided: the agent should stop within 600 ms."""
+NEEDED = ((340, -1.0), (0, 1.0))
+"""The log odds from which the agent stops, by milliseconds since the first hint: an interruption costs
+less than a question."""
 SHORT_MS = 700
 """Sounds up to here that hold no clear word are hums."""
 FEW = 3
@@ -59,6 +61,7 @@ class Evidence:
         over: It has fallen silent.
         below_db: How far it is below the caller's usual level; None while that is unknown.
         query: Probability by its sound that it is meant for the agent; None where nobody can tell.
+        elapsed_ms: Since the first hint of it, pauses and all; less than `spoken_ms` while unknown.
     """
 
     transcript: str | None
@@ -66,6 +69,7 @@ class Evidence:
     over: bool = False
     below_db: float | None = None
     query: float | None = None
+    elapsed_ms: int = 0
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -102,9 +106,10 @@ def _by_sound_and_words(evidence: Evidence, query: float, words: tuple[str, ...]
         odds += PASSED
     if evidence.over:
         return Verdict.STOP if clear and odds > 0 else Verdict.GO_ON
-    if odds > next(needed for ms, needed in NEEDED if evidence.spoken_ms >= ms):
+    clock = max(evidence.elapsed_ms, evidence.spoken_ms)
+    if odds > next(needed for ms, needed in NEEDED if clock >= ms):
         return Verdict.STOP
-    return Verdict.GO_ON if evidence.spoken_ms >= NEEDED[0][0] else Verdict.OPEN
+    return Verdict.GO_ON if clock >= DUE_MS else Verdict.OPEN
 
 
 class CallerLevel:

@@ -28,13 +28,13 @@ class Talkover:
         self._look: tuple[str, Evidence] | None = None
         self._looked_ms = 0
 
-    def look(self, samples: Samples, spoken_ms: int) -> list[Effect]:
+    def look(self, samples: Samples, spoken_ms: int, elapsed_ms: int) -> list[Effect]:
         """The caller has spoken a little more: have the model listen to it, if that may tell more."""
         seldom = self.verdict is Verdict.GO_ON and spoken_ms - self._looked_ms < SELDOM_MS
         if self.verdict is Verdict.STOP or self._look is not None or seldom:
             return []
         self._looked_ms = spoken_ms
-        evidence = self._evidence(samples, spoken_ms)
+        evidence = self._evidence(samples, spoken_ms, elapsed_ms=elapsed_ms)
         self.verdict = judge(evidence)
         if self.verdict is not Verdict.OPEN:
             return []
@@ -64,9 +64,11 @@ class Talkover:
         look, self._look = self._look, None
         return [] if look is None else [CancelHearing(look[0])]
 
-    def _evidence(self, samples: Samples, spoken_ms: int, *, over: bool = False) -> Evidence:
+    def _evidence(
+        self, samples: Samples, spoken_ms: int, *, over: bool = False, elapsed_ms: int = 0
+    ) -> Evidence:
         below = self._level.below(loudness(samples, WINDOW))
-        return Evidence(None, spoken_ms, over, below)
+        return Evidence(None, spoken_ms, over, below, elapsed_ms=elapsed_ms)
 
 
 def _with(evidence: Evidence, heard: Heard) -> Evidence:

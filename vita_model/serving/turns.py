@@ -9,8 +9,15 @@ WINDOW_MS = 32
 """One speech probability stands for 32 ms of audio."""
 ONSET_WINDOWS = 2
 """Speech begins with two loud windows in a row: a click is one."""
+HINT = 0.1
+"""Above it a window may be speech. Soft beginnings stay below the threshold for up to 300 ms."""
+MAX_HINTS = 9
+"""So many such windows before the onset are counted at most."""
 FIRST_LOOKS = (9, 11, 13, 14, 15, 17)
-"""Speech so far is worth a look after 290, 350, 420, 450, 480 and 540 ms: a decision is due by 600."""
+"""A look is worth it after 290, 350, 420, 450, 480 and 540 ms of speech, and so long after its first
+hint: a decision is due by 600."""
+LEAST_WINDOWS = 4
+"""With less speech a look by the clock tells nothing."""
 LOOK_EVERY = 4
 """And then every 130 ms."""
 PAUSE_WINDOWS = 6
@@ -27,7 +34,7 @@ class Signal(Enum):
     STARTED = auto()
     """The caller began to speak, `ONSET_WINDOWS` ago."""
     LOOK = auto()
-    """The caller has spoken a little more, and goes on."""
+    """The caller has spoken a little more, and has not paused."""
     PAUSED = auto()
     """The caller fell silent; the turn may end here."""
     RESUMED = auto()
@@ -61,7 +68,7 @@ class TurnDetector:
 
     def __init__(self, rules: TurnRules) -> None:
         self._rules = rules
-        self._spoken = 0
+        self._spoken = self._elapsed = 0
         self.reset()
 
     def reset(self) -> None:
@@ -69,6 +76,7 @@ class TurnDetector:
         self.speaking = False
         self._patience = self._rules.silence_windows
         self._loud = 0
+        self._hints = 0
         self._silent = 0
         self._length = 0
 
@@ -76,6 +84,11 @@ class TurnDetector:
     def spoken_ms(self) -> int:
         """Speech in this turn so far or else in the last one, without its pauses."""
         return self._spoken * WINDOW_MS
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Since the first hint of this turn or else of the last one, with its pauses."""
+        return self._elapsed * WINDOW_MS
 
     def wait(self, silence_ms: int) -> None:
         """End this turn after so much silence; the rules count again when the caller speaks on."""
@@ -85,12 +98,15 @@ class TurnDetector:
         """Signals of one window, in the order they happened. `STOPPED` is always the last."""
         if not self.speaking:
             self._loud = self._loud + 1 if probability >= self._rules.threshold else 0
+            self._hints = self._hints + 1 if probability > HINT else 0
             if self._loud < ONSET_WINDOWS:
                 return []
             self.speaking = True
             self._spoken = self._length = self._loud
+            self._elapsed = min(self._hints, MAX_HINTS + self._loud)
             return [Signal.STARTED]
         self._length += 1
+        self._elapsed += 1
         signals = self._speech() if self._is_speech(probability) else self._silence()
         if self._length >= MAX_TURN_WINDOWS and Signal.STOPPED not in signals:
             signals.append(Signal.STOPPED)
@@ -108,16 +124,26 @@ class TurnDetector:
         self._spoken += 1
         self._patience = self._rules.silence_windows
         late = self._spoken - FIRST_LOOKS[-1]
-        if self._spoken in FIRST_LOOKS or (late > 0 and late % LOOK_EVERY == 0):
+        first = self._spoken in FIRST_LOOKS or self._is_due
+        if first or (late > 0 and late % LOOK_EVERY == 0):
             signals.append(Signal.LOOK)
         return signals
 
     def _silence(self) -> list[Signal]:
         self._silent += 1
-        signals = [Signal.PAUSED] if self._silent == self._pause_windows else []
+        signals = []
+        if self._silent == self._pause_windows:
+            signals.append(Signal.PAUSED)
+        elif self._silent < self._pause_windows and self._is_due:
+            signals.append(Signal.LOOK)
         if self._silent >= self._patience:
             signals.append(Signal.STOPPED)
         return signals
+
+    @property
+    def _is_due(self) -> bool:
+        """It is time for a look, and there is something to listen to."""
+        return self._elapsed in FIRST_LOOKS and self._spoken >= LEAST_WINDOWS
 
     @property
     def _pause_windows(self) -> int:
