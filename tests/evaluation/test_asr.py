@@ -24,6 +24,8 @@ pytestmark = pytest.mark.unit
         ("zero one three four", "0134"),
         ("zero zero five", "005"),
         ("four oh two", "Four 0 two"),
+        ("order four double nine one", "order 4 double 91"),
+        ("double six triple two", "double 6 triple 2"),
         ("oh two oh seven nine four six oh oh one eight", "020 7946 0018"),
         ("zero point five or ten oh five", "0.5 or 10:05"),
         ("That costs twenty-five pounds", "that costs £25"),

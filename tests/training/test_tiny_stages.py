@@ -64,7 +64,8 @@ def test_a_stage_learns_and_goes_on_exactly_after_a_stop(learns: str, tmp_path: 
     whole, made = losses_of(file, tmp_path / "whole", learns)
     steps = len(whole)
     assert made is not None
-    assert sum(whole[-steps // 4 :]) < 0.97 * sum(whole[: steps // 4])
+    quarter = steps // 4
+    assert sum(whole[-quarter:]) < 0.97 * sum(whole[:quarter])
     first, stopped = losses_of(file, tmp_path / "parts", learns, stop_at=steps // 2)
     assert stopped is None
     with pytest.raises(RecipeError, match="--resume"):
