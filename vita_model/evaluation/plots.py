@@ -14,8 +14,10 @@ _REACHED, _MISSED, _NEITHER = "#1a7f5a", "#c0392b", "#5b6b7b"
 
 
 def draw(file: Path, title: str, found: Sequence[Figure]) -> Path:
-    """Draws the figures that are shares, one line each, into an SVG."""
-    shares = [figure for figure in found if figure.unit == "%"] or list(found)
+    """Draws the figures that are shares, one line each, into an SVG; without any, those of the first unit."""
+    units = [figure.unit for figure in found]
+    unit = "%" if "%" in units else units[0]
+    shares = [figure for figure in found if figure.unit == unit]
     canvas = Canvas(figsize=(8.2, 0.9 + 0.36 * len(shares)), layout="constrained")
     axes = canvas.add_subplot()
     for place, figure in enumerate(reversed(shares)):
