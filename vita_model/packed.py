@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from typing_extensions import override
 
 Form = Literal["float32", "bfloat16", "int8"]
@@ -65,8 +66,15 @@ class Packed(nn.Module):
             destination[f"{prefix}bias"] = self._bias
 
 
+def _can_lay_out(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has a layout of its own for the type: in bfloat16 only with AVX-512 or AVX-NE-CONVERT."""
+    return dtype != torch.bfloat16 or bool(
+        torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - torch is pinned
+    )
+
+
 class PackedLinear(Packed):
-    """A linear layer whose weight lies in oneDNN's layout.
+    """A linear layer whose weight lies in oneDNN's layout, or as it came where there is none for its type.
 
     It computes in the weight's type and gives back the type it was given.
     """
@@ -74,13 +82,19 @@ class PackedLinear(Packed):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__(linear)
         self.dtype = linear.weight.dtype
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(  # noqa: SLF001 - torch is pinned
-            linear.weight.detach().contiguous(), _ROWS
-        )
+        self._laid_out = _can_lay_out(self.dtype)
+        weight = linear.weight.detach().contiguous()
+        if self._laid_out:
+            weight = torch.ops.mkldnn._reorder_linear_weight(  # noqa: SLF001 - torch is pinned
+                weight, _ROWS
+            )
+        self._packed = weight
 
     @override
     def forward(self, rows: Tensor) -> Tensor:
         """`[..., in]` to `[..., out]`."""
+        if not self._laid_out:
+            return F.linear(rows.to(self.dtype), self._packed, self._bias).to(rows.dtype)
         found = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - torch is pinned
             rows.to(self.dtype), self._packed, self._bias, "none", [], ""
         )
@@ -88,7 +102,7 @@ class PackedLinear(Packed):
 
     @override
     def _weight(self) -> Tensor:
-        return cast(Tensor, self._packed.to_dense())
+        return self._packed.to_dense() if self._laid_out else self._packed
 
     @property
     @override

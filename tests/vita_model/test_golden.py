@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from vita_model.cli import app
 from vita_model.golden import speech
+from vita_model.golden.audio import check_filter_bank
 from vita_model.golden.case import Case, judge
 from vita_model.golden.run import cases_under, run_case
 
@@ -113,3 +114,10 @@ def test_a_folder_without_cases_is_told(tmp_path):
     result = command(tmp_path)
     assert result.exit_code == 4
     assert "there is no golden case under" in result.output
+
+
+def test_nearly_all_of_a_filter_bank_is_compared():
+    (case,) = (case for case in WHOLE if case.name == "b0_fbank_q1")
+    bank, *_ = check_filter_bank(case)
+    assert bank.where is not None
+    assert float(bank.where.float().mean()) > 0.99

@@ -62,26 +62,27 @@ def _window() -> Tensor:
     return torch.hann_window(FRAME_LENGTH, periodic=False) ** 0.85
 
 
-def filter_bank(samples: Tensor, bins: int = 80) -> Tensor:
+def filter_bank(samples: Tensor, bins: int = 80, dtype: torch.dtype = torch.float32) -> Tensor:
     """Kaldi log mel filter bank without dither.
 
     Args:
         samples: Mono audio at 16 kHz, float in [-1, 1], `[n]`.
         bins: Number of mel bands.
+        dtype: Precision of the arithmetic; the published weights were trained with single.
 
     Returns:
-        `[frame_count(n), bins]` float32; no frame when the audio is shorter than 25 ms.
+        `[frame_count(n), bins]` of that type; no frame when the audio is shorter than 25 ms.
     """
     if samples.ndim != 1:
         raise ValueError(f"filter_bank takes one channel of samples, got shape {samples.shape}")
     if samples.shape[0] < FRAME_LENGTH:
-        return samples.new_zeros(0, bins, dtype=torch.float32)
-    frames = (samples.float() * 32768.0).unfold(0, FRAME_LENGTH, FRAME_SHIFT)
+        return samples.new_zeros(0, bins, dtype=dtype)
+    frames = (samples.to(dtype) * 32768.0).unfold(0, FRAME_LENGTH, FRAME_SHIFT)
     frames = frames - frames.mean(dim=1, keepdim=True)
     previous = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
-    frames = (frames - _PREEMPHASIS * previous) * _window().to(frames.device)
+    frames = (frames - _PREEMPHASIS * previous) * _window().to(frames)
     power = torch.fft.rfft(frames, n=_FFT_SIZE).abs() ** 2
-    energy = power @ _mel_filters(bins).to(frames.device).T
+    energy = power @ _mel_filters(bins).to(frames).T
     return torch.log(energy.clamp_min(torch.finfo(torch.float32).eps))
 
 
