@@ -1,5 +1,7 @@
 """The fast CPU form of the backbone computes what the stock Qwen2 class computes."""
 
+import copy
+
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -115,7 +117,8 @@ def test_steps_for_several_conversations_give_what_each_gives_alone(
 
 
 def test_any_qwen2_with_biases_is_computed_as_the_stock_class_does() -> None:
-    stock = small.model()
+    stock = copy.deepcopy(small.model())
+    torch.manual_seed(5)
     with torch.no_grad():
         for name, weight in stock.named_parameters():
             if name.endswith("bias"):
@@ -139,8 +142,7 @@ def test_long_prompts_come_out_as_the_stock_class_has_them_on_any_cpu(
     hidden = language.extend(language.cache(), language.rows(names), names).float()
     with torch.inference_mode():
         wanted = small.model().model(torch.tensor([names])).last_hidden_state[0, -1]
-    alike = float(torch.nn.functional.cosine_similarity(hidden, wanted, dim=0))
-    assert alike > 0.995  # bfloat16 beside float32
+    assert float(torch.nn.functional.cosine_similarity(hidden, wanted, dim=0)) > 0.999
 
 
 def test_training_computes_the_same_on_any_cpu(
