@@ -50,7 +50,7 @@ _HALF_DAY = re.compile(r"(?<=\d) ?([ap])\.? ?m\b\.?", re.IGNORECASE)
 _CLOCK = re.compile(r"\bo'clock\b", re.IGNORECASE)
 _OH = re.compile(r"\b(?:oh|o)(?= \d)|(?<=\d )(?:oh|o)\b", re.IGNORECASE)
 _ZEROS = re.compile(r"(?<![\d.,:])0\d*(?![\d]|[.,:]\d)")
-_DOUBLED = re.compile(r"\b((?:double|triple) )(\d+)\b", re.IGNORECASE)
+_DOUBLED = re.compile(r"(?<=\bdouble )\d+\b|(?<=\btriple )\d+\b", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<=\d) (?=\d)")
 
 
@@ -63,8 +63,7 @@ def english(text: str) -> str:
     """A text in the spelling in which two texts are compared."""
     text = _HALF_DAY.sub(r" \1m", _TIME.sub(_time, text))
     text = _ZEROS.sub(_apart, _CLOCK.sub("", text))  # or `nine o` becomes 90, and 0134 134
-    text = _DOUBLED.sub(lambda m: m[1] + " ".join(ONES[int(d)] for d in m[2]), text)
-    plain: str = _normaliser()(text)
+    plain: str = _normaliser()(_DOUBLED.sub(_apart, text))
     return _DIGITS.sub("", _OH.sub("0", plain)).strip()
 
 
