@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from vita_model.audio.encoder import chunk_mask
+
 RATE = 16_000
 WINDOW = 400
 HOP = 160
@@ -162,13 +164,7 @@ class WhisperEncoder(nn.Module):
         x = F.gelu(self.conv1(x))
         x = F.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions(x.shape[1])
-        seen = None if chunk is None else chunked(x.shape[1], chunk)
+        seen = None if chunk is None else chunk_mask(x.shape[1], chunk, -1)
         for layer in self.layers:
             x = layer(x, seen)
         return self.norm(x)[0]
-
-
-def chunked(rows: int, chunk: int) -> Tensor:
-    """`[rows, rows]`, true where a row sees another: its own chunk and those before."""
-    number = torch.arange(rows) // chunk
-    return number[:, None] >= number[None]

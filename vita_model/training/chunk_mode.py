@@ -2,7 +2,7 @@
 
 The student begins as the encoder that ships, sees its own chunk and those before it, and learns to
 give the rows that the teacher gives with the whole utterance in view. The reader stays as it is.
-Words are counted before and after, on voices no training used. Run it with
+Words are counted with both, on voices no training used. Run it with
 
     python -m vita_model.training.chunk_mode --out FOLDER
 
@@ -28,7 +28,6 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
-from vita_model.audio.reader import Reader
 from vita_model.audio.units import transcript
 from vita_model.audio.whisper import RATE, ROWS_PER_SECOND, WhisperEncoder
 from vita_model.engine.voice import Samples
@@ -37,6 +36,7 @@ from vita_model.evaluation.asr_set import sentences
 from vita_model.evaluation.callers import VOICES, over, read
 from vita_model.evaluation.figures import Figure, Measure, Row, figures
 from vita_model.evaluation.suite import Shelf
+from vita_model.evaluation.suites.agent import wrong
 from vita_model.tiny import TinyParts, load_parts
 from vita_model.training import voices
 from vita_model.training.channel import hard_line
@@ -50,6 +50,8 @@ BATCH = 6
 LEARNING_RATE = 2e-4
 LONGEST_S = 8.0
 _WRONG = "words wrong"
+Count = tuple[float, float]
+"""Words wrong and words said."""
 
 
 def distil(teacher: WhisperEncoder, clips: Sequence[Samples], run: Run) -> WhisperEncoder:
@@ -106,35 +108,41 @@ class Point:
     more: tuple[float, float, float]
 
 
-def curve(parts: TinyParts, student: WhisperEncoder, count: int, clips: Path | None) -> list[Point]:
+def curves(
+    parts: TinyParts, encoders: Mapping[str, WhisperEncoder], count: int, clips: Path | None
+) -> dict[str, list[Point]]:
     """Words wrong at every chunk size on `count` sentences of held-out voices, clean lines."""
-    reader, chunks = parts.reader, (None, *CHUNKS)
-    if reader is None:
-        raise ValueError("the checkpoint has no reader; chunk mode is measured with one")
-    counts: dict[int | None, list[tuple[float, float]]] = {chunk: [] for chunk in chunks}
+    whole: list[Count] = []
+    counts: dict[tuple[str, int], list[Count]] = {at: [] for at in product(encoders, CHUNKS)}
     asked = list(product(enumerate(sentences()), VOICES))[:count]
     for (number, said), voice in track(asked, "words are counted"):
         key = f"{voice}-{number:02d}"
         heard = over(f"clean-{key}", read(key, said, voice, Shelf(Path(), "", clips)), "clean")
-        for chunk in chunks:
-            encoder = parts.encoder if chunk is None else student
-            found = word_errors(said, _written(parts, reader, encoder, heard, chunk))
-            counts[chunk].append((found.rate * found.length, float(found.length)))
-    return [_point(chunk, found, counts[None]) for chunk, found in counts.items()]
+        whole.append(_count(parts, parts.encoder, None, said, heard))
+        for (name, chunk), found in counts.items():
+            found.append(_count(parts, encoders[name], chunk, said, heard))
+    first = _point(None, whole, whole)
+    return {
+        name: [first, *(_point(chunk, counts[name, chunk], whole) for chunk in CHUNKS)]
+        for name in encoders
+    }
 
 
 @torch.inference_mode()
-def _written(
-    parts: TinyParts, reader: Reader, encoder: WhisperEncoder, heard: Samples, chunk: int | None
-) -> str:
+def _count(
+    parts: TinyParts, encoder: WhisperEncoder, chunk: int | None, said: str, heard: Samples
+) -> Count:
+    if parts.reader is None:
+        raise ValueError("the checkpoint has no reader; chunk mode is measured with one")
     rows = encoder(torch.from_numpy(heard), chunk)
-    return transcript(reader.tokens(reader.read(rows)), parts.tokenizer)
+    written = transcript(parts.reader.tokens(parts.reader.read(rows)), parts.tokenizer)
+    return wrong(word_errors(said, written))
 
 
 def _point(
     chunk: int | None,
-    found: Sequence[tuple[float, float]],
-    whole: Sequence[tuple[float, float]],
+    found: Sequence[Count],
+    whole: Sequence[Count],
 ) -> Point:
     rows = [
         Row(str(number), "", {_WRONG: own, "whole": other})
@@ -177,17 +185,17 @@ def main(
     count: Annotated[int, typer.Option(help="Sentences to judge by.")] = 96,
     kept: Annotated[Path | None, typer.Option(help="Folder of voices already read.")] = None,
 ) -> None:
-    """Judge the encoder as it is, distil, judge again; a stopped run goes on where it was."""
+    """Distil, and judge the encoder as it is and the student; a stopped run goes on where it was."""
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     parts = load_parts()
-    before = curve(parts, parts.encoder, count, kept)
     made = training_clips(clips, seed=1)
     with typer.progressbar(length=steps, label="learning") as bar:
         pace = Pace(steps, LEARNING_RATE, save_every=50)
         run = Run(out / "student.pt", 1, pace, lambda step: bar.update(step.step - bar.pos))
         student = distil(parts.encoder, made, run)
-    found = {"as it ships": before, "distilled": curve(parts, student, count, kept)}
+    encoders = {"as it ships": parts.encoder, "distilled": student}
+    found = curves(parts, encoders, count, kept)
     raw = {name: [asdict(point) for point in points] for name, points in found.items()}
     (out / "chunk-mode.json").write_text(json.dumps(raw, indent=2), encoding="utf-8")
     draw(out / "chunk-mode.png", found)
