@@ -311,6 +311,7 @@ def test_published_weights_stay_under_the_published_terms(tmp_path: Path) -> Non
     assert "no commercial use" in licence_of(tmp_path).note
 
 
+@pytest.mark.parametrize("voice", ["torch"], indirect=True)
 @pytest.mark.parametrize("options", [{"fast": "bfloat16"}, {"fast": "int8"}, {"bits": "int4"}])
 async def test_weights_are_counted_whatever_their_form(
     options: dict[str, Any], voice: VoiceModel, folder: Path
