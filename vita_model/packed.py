@@ -66,11 +66,27 @@ class Packed(nn.Module):
             destination[f"{prefix}bias"] = self._bias
 
 
-def _can_lay_out(dtype: torch.dtype) -> bool:
+def can_lay_out(dtype: torch.dtype) -> bool:
     """Whether oneDNN has a layout of its own for the type: in bfloat16 only with AVX-512 or AVX-NE-CONVERT."""
-    return dtype != torch.bfloat16 or bool(
-        torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - torch is pinned
+    return torch.backends.mkldnn.is_available() and (
+        dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - torch is pinned
     )
+
+
+def lay_out(weight: Tensor) -> Tensor:
+    """A weight `[out, in]` in oneDNN's layout, for `times_laid_out`; ask `can_lay_out` before."""
+    found = torch.ops.mkldnn._reorder_linear_weight(  # noqa: SLF001 - torch is pinned
+        weight.detach().contiguous(), _ROWS
+    )
+    return cast(Tensor, found)
+
+
+def times_laid_out(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Rows `[..., in]` of the weight's type to `[..., out]`."""
+    found = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - torch is pinned
+        rows, weight, bias, "none", [], ""
+    )
+    return cast(Tensor, found)
 
 
 class PackedLinear(Packed):
@@ -82,23 +98,16 @@ class PackedLinear(Packed):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__(linear)
         self.dtype = linear.weight.dtype
-        self._laid_out = _can_lay_out(self.dtype)
-        weight = linear.weight.detach().contiguous()
-        if self._laid_out:
-            weight = torch.ops.mkldnn._reorder_linear_weight(  # noqa: SLF001 - torch is pinned
-                weight, _ROWS
-            )
-        self._packed = weight
+        self._laid_out = can_lay_out(self.dtype)
+        weight = linear.weight
+        self._packed = lay_out(weight) if self._laid_out else weight.detach().contiguous()
 
     @override
     def forward(self, rows: Tensor) -> Tensor:
         """`[..., in]` to `[..., out]`."""
         if not self._laid_out:
             return F.linear(rows.to(self.dtype), self._packed, self._bias).to(rows.dtype)
-        found = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - torch is pinned
-            rows.to(self.dtype), self._packed, self._bias, "none", [], ""
-        )
-        return cast(Tensor, found).to(rows.dtype)
+        return times_laid_out(rows.to(self.dtype), self._packed, self._bias).to(rows.dtype)
 
     @override
     def _weight(self) -> Tensor:

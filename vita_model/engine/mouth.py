@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from vita_model.engine.scheduler import NORMAL, URGENT
 from vita_model.engine.voice import Audio
 from vita_model.speech.phrases import Phrase, PhraseCutter
-from vita_model.speech.speaker import PhraseVoice, Speaker
+from vita_model.speech.speaker import FIRST_CHUNK, PhraseVoice, Speaker
 
 BURST = 8
-"""Codes of every voice in one step."""
+"""Codes of every voice in one step; before its first sound as many as that takes."""
 MOST_VOICES = 16
 """Voices that speak in one step; more take turns."""
 
@@ -181,7 +181,7 @@ class Mouth:
         chosen = (silent or list(voices))[:MOST_VOICES]
         speaking = [voice.speaking for voice in chosen if voice.speaking is not None]
         if speaking:
-            self._speaker.say(speaking, BURST)
+            self._speaker.say(speaking, FIRST_CHUNK if silent else BURST)
         if len(chosen) < len(voices):
             self._voices.sort(key=lambda voice: voice in chosen)
 

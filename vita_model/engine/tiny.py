@@ -75,6 +75,7 @@ class TinyVoice:
         self._scheduler = Scheduler(
             [self._desk, self._ears, self._engine, self._mouth, self._aside],
             workers or min(MOST_WORKERS, spare_cores()),
+            urgent_alone=True,
         )
         self._replies = Replies(self._engine, self._mouth, self._scheduler)
 
