@@ -8,6 +8,8 @@ import pytest
 
 from vita_model.engine.scheduler import NORMAL, URGENT, Scheduler
 
+pytestmark = pytest.mark.unit
+
 LIMIT_S = 10.0
 """Far longer than a thread takes to begin."""
 
