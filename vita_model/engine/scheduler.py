@@ -44,8 +44,7 @@ class Scheduler:
         self._lanes = list(lanes)
         self._changed = threading.Condition()
         self._urgent_alone = urgent_alone
-        self._running: dict[int, float] = {}
-        self._urgent: set[int] = set()
+        self._running: dict[int, tuple[float, int]] = {}
         self._last = [0] * len(self._lanes)
         self._tick = 0
         self._closed = False
@@ -64,8 +63,8 @@ class Scheduler:
     def step_s(self) -> float:
         """How long the longest step that runs now has been running."""
         with self._changed:
-            begun = min(self._running.values(), default=None)
-        return 0.0 if begun is None else time.monotonic() - begun
+            begun = [at for at, _ in self._running.values()]
+        return time.monotonic() - min(begun) if begun else 0.0
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Stop after the steps that run now, and end what is left. Waits at most `timeout_s`."""
@@ -87,7 +86,6 @@ class Scheduler:
                 lane.fail(error)
             with self._changed:
                 del self._running[index]
-                self._urgent.discard(index)
                 self._changed.notify_all()
 
     def _take(self) -> int | None:
@@ -98,13 +96,11 @@ class Scheduler:
                     for index, lane in enumerate(self._lanes)
                     if index not in self._running and (urgency := lane.urgency()) is not None
                 ]
-                if ready and self._may_begin(min(ready)[0]):
-                    urgency, _, index = min(ready)
-                    if urgency == URGENT:
-                        self._urgent.add(index)
+                urgency, _, index = min(ready, default=(None, 0, 0))
+                if urgency is not None and self._may_begin(urgency):
                     self._tick += 1
                     self._last[index] = self._tick
-                    self._running[index] = time.monotonic()
+                    self._running[index] = time.monotonic(), urgency
                     return index
                 self._changed.wait()
         return None
@@ -112,7 +108,9 @@ class Scheduler:
     def _may_begin(self, urgency: int) -> bool:
         if urgency == IDLE:
             return not self._running
-        return urgency == URGENT or not (self._urgent_alone and self._urgent)
+        if urgency == URGENT or not self._urgent_alone:
+            return True
+        return all(other != URGENT for _, other in self._running.values())
 
 
 def spare_cores() -> int:
